@@ -1,0 +1,51 @@
+# Every header must compile alone. One generated source per header, which includes it twice: a missing include and a
+# missing guard both fail. `cmake --build <dir> --target phoenix_headers`; not part of the default build.
+
+# phoenix_header_checks(<name> ROOT <folder the includes are relative to> GLOBS ... LINKS ...)
+function(phoenix_header_checks name)
+  cmake_parse_arguments(ARG "" "ROOT" "GLOBS;LINKS" ${ARGN})
+  set(sources)
+  foreach(pattern IN LISTS ARG_GLOBS)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${ARG_ROOT}" "${ARG_ROOT}/${pattern}")
+    foreach(header IN LISTS headers)
+      string(MAKE_C_IDENTIFIER "${header}" stem)
+      set(source "${CMAKE_BINARY_DIR}/headers/${name}/${stem}.cpp")
+      file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"@header@\"\n#include \"@header@\"\n" @ONLY)
+      list(APPEND sources "${source}")
+    endforeach()
+  endforeach()
+  if(NOT sources)
+    return()
+  endif()
+  add_library(phoenix_headers_${name} OBJECT EXCLUDE_FROM_ALL ${sources})
+  target_include_directories(phoenix_headers_${name} PRIVATE "${ARG_ROOT}")
+  target_link_libraries(phoenix_headers_${name} PRIVATE ${ARG_LINKS} phoenix_settings)
+  set_target_properties(phoenix_headers_${name} PROPERTIES CXX_EXTENSIONS OFF)
+  # Only the front end is wanted: neither optimisation nor debug information.
+  target_compile_options(phoenix_headers_${name} PRIVATE -O0 -g0)
+  add_dependencies(phoenix_headers phoenix_headers_${name})
+endfunction()
+
+add_custom_target(phoenix_headers)
+# Public headers see nothing but themselves: no folder of core/ is on their include path.
+phoenix_header_checks(public ROOT "${PROJECT_SOURCE_DIR}/core/include" GLOBS "phoenix/*.hpp" "phoenix/*.h")
+set(phoenix_core_header_globs)
+foreach(layer base memory messaging membership topology control checkpoint runtime)
+  list(APPEND phoenix_core_header_globs "${layer}/*.hpp")
+endforeach()
+phoenix_header_checks(core ROOT "${PROJECT_SOURCE_DIR}/core" GLOBS ${phoenix_core_header_globs}
+  LINKS phoenixflight_core Threads::Threads fmt::fmt TBB::tbb Boost::context hdf5::hdf5 PkgConfig::HWLOC
+        PkgConfig::XXHASH)
+phoenix_header_checks(tools ROOT "${PROJECT_SOURCE_DIR}" GLOBS "tools/*.hpp" LINKS phoenixflight_core fmt::fmt)
+target_include_directories(phoenix_headers_core PRIVATE "${PROJECT_SOURCE_DIR}/core/include")
+if(TARGET phoenix_headers_tools)
+  target_include_directories(phoenix_headers_tools PRIVATE "${PROJECT_SOURCE_DIR}/core" "${PROJECT_SOURCE_DIR}/tools")
+endif()
+if(PHOENIX_MPI)
+  phoenix_header_checks(mpi ROOT "${PROJECT_SOURCE_DIR}" GLOBS "mpi/*.hpp" "mpi/*.h"
+    LINKS phoenixflight_core MPI::MPI_C fmt::fmt)
+  if(TARGET phoenix_headers_mpi)
+    target_include_directories(phoenix_headers_mpi PRIVATE "${PROJECT_SOURCE_DIR}/core" "${PROJECT_SOURCE_DIR}/mpi/include")
+    target_compile_definitions(phoenix_headers_mpi PRIVATE OMPI_SKIP_MPICXX)
+  endif()
+endif()

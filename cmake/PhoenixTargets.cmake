@@ -1,0 +1,33 @@
+# Settings of our own targets. They are applied with PRIVATE visibility only: a user's build never inherits them.
+
+add_library(phoenix_settings INTERFACE)
+target_compile_features(phoenix_settings INTERFACE cxx_std_20)
+target_compile_options(phoenix_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
+  -Wconversion -Wno-sign-conversion
+  $<$<BOOL:${PHOENIX_WERROR}>:-Werror>)
+if(PHOENIX_SANITIZE)
+  list(JOIN PHOENIX_SANITIZE "," phoenix_sanitize_flag)
+  # The whole build is instrumented, so these are set globally and not on phoenix_settings.
+  # Without -fno-sanitize-recover undefined behaviour is only printed and a test passes with it.
+  add_compile_options(-fsanitize=${phoenix_sanitize_flag} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${phoenix_sanitize_flag})
+endif()
+
+find_program(PHOENIX_CCACHE ccache)
+if(PHOENIX_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${PHOENIX_CCACHE}")
+endif()
+
+# phoenix_layer(<name> SOURCES ... LINKS ...)
+# One folder of core/ as an object library, so that a layer can be built and tested without those above it.
+# Its objects are part of phoenixflight_core.
+function(phoenix_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(phoenix_${name} OBJECT ${ARG_SOURCES})
+  set_target_properties(phoenix_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+  target_include_directories(phoenix_${name} PUBLIC
+    "${PROJECT_SOURCE_DIR}/core" "${PROJECT_SOURCE_DIR}/core/include")
+  target_link_libraries(phoenix_${name} PUBLIC ${ARG_LINKS} PRIVATE phoenix_settings)
+  target_compile_features(phoenix_${name} PUBLIC cxx_std_20)
+endfunction()
