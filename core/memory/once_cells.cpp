@@ -1,0 +1,34 @@
+#include "memory/once_cells.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <xxhash.h>
+
+namespace phoenix {
+
+tl::expected<OnceCell*, Failure> find_once_cell(const ControlSegment& segment, std::string_view name) {
+    const std::uint64_t hash = XXH3_64bits(name.data(), name.size());
+    const std::uint64_t key = hash == 0 ? 1 : hash;
+    const auto cells = segment.once_cells();
+    for (std::size_t probe = 0; probe < cells.size(); ++probe) {
+        OnceCell& cell = cells[(key + probe) % cells.size()];
+        std::uint64_t seen = cell.key.load(std::memory_order_acquire);
+        // Whoever takes the cell writes the same name, so a half-written one is of no consequence.
+        if (seen == 0 && cell.key.compare_exchange_strong(seen, key, std::memory_order_acq_rel)) {
+            std::memcpy(cell.name.data(), name.data(), std::min(name.size(), cell.name.size() - 1));
+            return &cell;
+        }
+        if (seen == key) return &cell;
+    }
+    return tl::unexpected(Failure{
+        Errc::no_memory, fmt::format("There is no room for once(\"{}\"): a job has at most {} things done once.", name, cells.size())});
+}
+
+void record_once(OnceCell& cell, std::uint64_t offset, std::uint64_t size) noexcept {
+    cell.result_offset = offset;
+    cell.result_size = size;
+    cell.state.store(~std::uint64_t{0}, std::memory_order_release);  // pairs with the acquire load in claim_once
+}
+
+}  // namespace phoenix
