@@ -1,0 +1,280 @@
+#include "membership/reconcile.hpp"
+
+#include "base/check.hpp"
+#include "membership/placement.hpp"
+
+#include <algorithm>
+
+namespace phoenix {
+
+namespace {
+
+bool takes_part(const MemberEntry& entry) noexcept {
+    return entry.state == MemberState::joining || entry.state == MemberState::active ||
+           entry.state == MemberState::draining;
+}
+
+bool may_own(const View& view, MemberSlot slot) noexcept {
+    // A slot beyond the table can only be damage; treating it as dead repairs the word.
+    if (slot.value >= member_count_max) {
+        return false;
+    }
+    const MemberState state = view.members[slot.value].state;
+    return state == MemberState::active || state == MemberState::draining;
+}
+
+/// True if the process that published is the one `entry` means.
+bool is_process_of(const PublishedMember& published, const MemberEntry& entry) noexcept {
+    return published.state != PublishedState::empty && published.incarnation == entry.incarnation;
+}
+
+bool stays(const PublishedMember& published) noexcept {
+    return published.state == PublishedState::joining || published.state == PublishedState::active;
+}
+
+bool waits_for_admission(const Observation& observation, std::uint32_t slot) noexcept {
+    const PublishedMember& published = observation.published[slot];
+    const MemberEntry& entry = observation.view->members[slot];
+    return stays(published) && observation.liveness[slot] == Liveness::alive && !takes_part(entry) &&
+           (entry.state == MemberState::empty || entry.incarnation < published.incarnation);
+}
+
+/// Liveness of the processes the view means, leaving ones counted out.
+LivenessTable staying_members(const Observation& observation) {
+    LivenessTable table = observation.liveness;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const PublishedMember& published = observation.published[slot];
+        if (!is_process_of(published, observation.view->members[slot]) || !stays(published)) {
+            table[slot] = Liveness::dead;
+        }
+    }
+    return table;
+}
+
+bool any_word_names(const Observation& observation, MemberSlot slot) {
+    return std::any_of(observation.domains.begin(), observation.domains.end(), [&](const DomainObservation& domain) {
+        // Acquire: pairs with the compare-and-swap that took the last word away.
+        return std::any_of(domain.words.begin(), domain.words.end(), [&](const AtomicDirectoryWord& word) {
+            return DirectoryWord{word.load(std::memory_order_acquire)}.owned_by(slot);
+        });
+    });
+}
+
+/// Slots of those that wait for admission and may get it now, lowest ticket first.
+std::vector<std::uint32_t> admissible(const Observation& observation) {
+    std::vector<std::uint32_t> slots;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (!waits_for_admission(observation, slot)) {
+            continue;
+        }
+        const bool fresh = observation.view->members[slot].state == MemberState::empty;
+        if (fresh || (observation.look_at_words && !any_word_names(observation, MemberSlot{slot}))) {
+            slots.push_back(slot);
+        }
+    }
+    std::sort(slots.begin(), slots.end(), [&](std::uint32_t a, std::uint32_t b) {
+        return observation.published[a].ticket < observation.published[b].ticket;
+    });
+    return slots;
+}
+
+std::vector<MemberSlot> hung_members(const Observation& observation) {
+    std::vector<MemberSlot> slots;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (stays(observation.published[slot]) && observation.liveness[slot] == Liveness::hung) {
+            slots.push_back(MemberSlot{slot});
+        }
+    }
+    return slots;
+}
+
+std::optional<View> due_view(const Observation& observation) {
+    const View& current = *observation.view;
+    View next = next_of(current);
+    bool changed = false;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberEntry& entry = current.members[slot];
+        if (!takes_part(entry)) {
+            continue;
+        }
+        const PublishedMember& published = observation.published[slot];
+        const bool same = is_process_of(published, entry);
+        if (same && published.state == PublishedState::leaving) {
+            next = with_retired(next, MemberSlot{slot});
+        } else if (!same || observation.liveness[slot] == Liveness::dead) {
+            next = with_failed(next, MemberSlot{slot});
+        } else {
+            continue;
+        }
+        changed = true;
+    }
+    for (const std::uint32_t slot : admissible(observation)) {
+        next = with_active(next, MemberSlot{slot}, observation.published[slot].incarnation);
+        changed = true;
+    }
+    return changed ? std::optional<View>{next} : std::nullopt;
+}
+
+struct Orphan {
+    VNodeId vnode;
+    DirectoryWord word;
+};
+
+/// Words of one domain, read once: what must be given away, and how much everybody has.
+struct Census {
+    std::vector<Orphan> orphans;
+    std::array<std::uint64_t, member_count_max> loads{};
+};
+
+Census census_of(const Observation& observation, const DomainObservation& domain, bool place_unassigned) {
+    Census census;
+    for (std::size_t v = 0; v < domain.words.size(); ++v) {
+        // Acquire: pairs with the compare-and-swap that made this owner.
+        const DirectoryWord word{domain.words[v].load(std::memory_order_acquire)};
+        if (word.assigned() && may_own(*observation.view, word.owner())) {
+            ++census.loads[word.owner().value];
+        } else if (word.assigned() || word.version() > 0 || place_unassigned) {
+            census.orphans.push_back(Orphan{VNodeId{static_cast<std::uint32_t>(v)}, word});
+        }
+    }
+    return census;
+}
+
+/// Members that may be given VNodes, oldest first.
+std::vector<MemberSlot> adopters_of(const Observation& observation) {
+    const View& view = *observation.view;
+    const LivenessTable staying = staying_members(observation);
+    std::vector<MemberSlot> slots;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (view.members[slot].state == MemberState::active && staying[slot] == Liveness::alive) {
+            slots.push_back(MemberSlot{slot});
+        }
+    }
+    std::sort(slots.begin(), slots.end(),
+              [&](MemberSlot a, MemberSlot b) { return view.at(a).order < view.at(b).order; });
+    return slots;
+}
+
+class Reassigning {
+  public:
+    Reassigning(const Observation& observation, Decision& decision)
+        : observation_(observation), decision_(decision), adopters_(adopters_of(observation)),
+          open_(placement_open(observation)) {}
+
+    void look_at(std::uint32_t index) {
+        const DomainObservation& domain = observation_.domains[index];
+        if (domain.kind == NameSpaceKind::space) {
+            free_names(index, census_of(observation_, domain, false));
+        } else if (!adopters_.empty()) {
+            place(index, census_of(observation_, domain, open_));
+        }
+    }
+
+    /// A founder in a reused slot: nobody is there to adopt what its predecessor owned, and it cannot be admitted while
+    /// words name its slot. They become nobody's and are placed once it is ACTIVE.
+    void disown(std::uint32_t index, MemberSlot slot) {
+        const auto words = observation_.domains[index].words;
+        for (std::size_t v = 0; v < words.size() && decision_.reassigns.size() < observation_.reassign_max; ++v) {
+            const DirectoryWord word{words[v].load(std::memory_order_acquire)};  // pairs as in census_of
+            if (word.owned_by(slot)) {
+                const VNodeId vnode{static_cast<std::uint32_t>(v)};
+                decision_.reassigns.push_back(Reassign{index, vnode, word, word.released()});
+            }
+        }
+    }
+
+  private:
+    void place(std::uint32_t index, const Census& census) {
+        std::vector<Adopter> adopters;
+        adopters.reserve(adopters_.size());
+        for (const MemberSlot slot : adopters_) {
+            adopters.push_back(Adopter{slot, census.loads[slot.value]});
+        }
+        RunPlacement placement{census.orphans.size(), adopters};
+        for (const Orphan& orphan : census.orphans) {
+            if (decision_.reassigns.size() >= observation_.reassign_max) {
+                return;
+            }
+            decision_.reassigns.push_back(
+                Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by(placement.next())});
+        }
+    }
+
+    void free_names(std::uint32_t index, const Census& census) {
+        for (const Orphan& orphan : census.orphans) {
+            const MemberSlot owner = orphan.word.owner();
+            const bool retired = owner.value < member_count_max &&
+                                 observation_.view->members[owner.value].state == MemberState::retired;
+            if (!retired) {
+                decision_.lost.push_back(LostName{index, orphan.vnode, owner});
+            } else if (decision_.reassigns.size() < observation_.reassign_max) {
+                decision_.reassigns.push_back(Reassign{index, orphan.vnode, orphan.word, orphan.word.released()});
+            }
+        }
+    }
+
+    const Observation& observation_;
+    Decision& decision_;
+    std::vector<MemberSlot> adopters_;
+    bool open_;
+};
+
+}  // namespace
+
+std::optional<MemberSlot> acting_member(const Observation& observation) {
+    PHOENIX_CHECK(observation.view != nullptr);
+    if (const auto coordinator = coordinator_of(*observation.view, staying_members(observation))) {
+        return coordinator;
+    }
+    std::optional<MemberSlot> founder;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (waits_for_admission(observation, slot) &&
+            (!founder || observation.published[slot].ticket < observation.published[founder->value].ticket)) {
+            founder = MemberSlot{slot};
+        }
+    }
+    return founder;
+}
+
+bool placement_open(const Observation& observation) {
+    if (observation.start_time_over) {
+        return true;
+    }
+    std::uint32_t arrived = observation.lost_before_join;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const bool admitted = observation.view->members[slot].state != MemberState::empty;
+        const bool came_and_went = observation.published[slot].state != PublishedState::empty &&
+                                   observation.liveness[slot] == Liveness::dead;
+        arrived += admitted || came_and_went ? 1 : 0;
+    }
+    return arrived >= observation.expected_member_count;
+}
+
+Decision decide(const Observation& observation) {
+    PHOENIX_CHECK(observation.view != nullptr && observation.self.value < member_count_max);
+    PHOENIX_CHECK(observation.liveness[observation.self.value] == Liveness::alive);
+    Decision decision;
+    if (acting_member(observation) != observation.self) {
+        return decision;
+    }
+    decision.kills = hung_members(observation);
+    if (!decision.kills.empty()) {
+        return decision;
+    }
+    decision.proposal = due_view(observation);
+    if (decision.proposal || !observation.look_at_words) {
+        return decision;
+    }
+    const bool admitted = observation.view->is_active(observation.self);
+    Reassigning reassigning{observation, decision};
+    for (std::uint32_t index = 0; index < observation.domains.size(); ++index) {
+        if (admitted) {
+            reassigning.look_at(index);
+        } else {
+            reassigning.disown(index, observation.self);
+        }
+    }
+    return decision;
+}
+
+}  // namespace phoenix

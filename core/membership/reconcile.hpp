@@ -1,0 +1,111 @@
+#pragma once
+/// Level-triggered membership: from what a member sees, what it should do next. Pure; every action is one atomic
+/// operation that is idempotent or fails harmlessly, so whoever observes the same state can go on where another died.
+
+#include "membership/directory.hpp"
+#include "membership/view.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace phoenix {
+
+/// State a member publishes of itself in its record of the member table.
+enum class PublishedState : std::uint8_t {
+    empty = 0,
+    joining,  ///< Attached and ready to be admitted.
+    active,   ///< Saw itself ACTIVE in a view.
+    leaving   ///< Leaves cleanly: starts no step, publishes no commit, takes no VNode and decides nothing from here on.
+};
+
+/// A member's own record as the observer saw it.
+/// Contract with the member table: a slot gets a new incarnation only after its former process was seen dead, or left.
+struct PublishedMember {
+    PublishedState state{PublishedState::empty};
+    Incarnation incarnation{};
+    std::uint64_t ticket{};  ///< Drawn at attach; decides who founds and the seniority of those admitted together.
+};
+
+enum class NameSpaceKind : std::uint8_t {
+    domain,  ///< State lies in shared memory: the coordinator places and recovers.
+    space    ///< Names are assumed and released by the application; death of an owner loses them.
+};
+
+struct DomainObservation {
+    NameSpaceKind kind{NameSpaceKind::domain};
+    /// Directory words, read once each (acquire). An empty span is a domain that is closed.
+    std::span<const AtomicDirectoryWord> words;
+};
+
+struct Observation {
+    const View* view{};  ///< The current view; never null.
+    std::array<PublishedMember, member_count_max> published{};
+    LivenessTable liveness{};  ///< Of the process that published; the observer itself is always alive.
+    MemberSlot self{};
+    std::uint32_t expected_member_count{1};  ///< Members the launcher starts.
+    std::uint32_t lost_before_join{};        ///< Of those, how many are known to have ended before they had a slot.
+    bool start_time_over{};                  ///< No longer wait for expected members.
+    std::span<const DomainObservation> domains;  ///< All domains of the job.
+    bool look_at_words{true};  ///< False: nothing changed in view or directory; no word is read, none reassigned.
+    std::size_t reassign_max{std::numeric_limits<std::size_t>::max()};  ///< Of one decision; the next continues.
+};
+
+/// One compare-and-swap on the directory word of (domain, vnode): `expected` -> `desired`. A failed one is dropped.
+struct Reassign {
+    std::uint32_t domain{};  ///< Index into Observation::domains.
+    VNodeId vnode{};
+    DirectoryWord expected{};
+    DirectoryWord desired{};
+    friend bool operator==(const Reassign&, const Reassign&) = default;
+};
+
+/// A VNode of a space whose owner died: its state died with it, the run cannot be completed.
+struct LostName {
+    std::uint32_t domain{};
+    VNodeId vnode{};
+    MemberSlot owner{};
+    friend bool operator==(const LostName&, const LostName&) = default;
+};
+
+/// What to do next; at most one of the parts is set, later ones only make sense once earlier ones are done:
+///  - kills:     send SIGKILL through the pidfd, then observe again until it is seen dead. Nothing else is decided
+///               while a hung member lives, because it might wake up and act.
+///  - proposal:  write it into the own spare buffer, one compare-and-swap of the ViewWord from `view->number`.
+///  - reassigns: one compare-and-swap each.
+///  - lost:      end the run with a typed error.
+/// All empty: nothing to do for this member until something changes. After carrying anything out, observe again.
+struct Decision {
+    std::vector<MemberSlot> kills;
+    std::optional<View> proposal;
+    std::vector<Reassign> reassigns;
+    std::vector<LostName> lost;
+
+    [[nodiscard]] bool nothing() const noexcept {
+        return kills.empty() && !proposal && reassigns.empty() && lost.empty();
+    }
+};
+
+/// Who acts on `observation`: the oldest ACTIVE live member of the view that is not leaving, or, if there is none, the
+/// live member with the lowest ticket that waits for admission (founder). Nobody if all are leaving: the work is done.
+[[nodiscard]] std::optional<MemberSlot> acting_member(const Observation& observation);
+
+/// True once VNodes that never had an owner are to be placed: every expected member is ACTIVE, or has come and gone, or
+/// the start time is over.
+[[nodiscard]] bool placement_open(const Observation& observation);
+
+/// The next actions of `observation.self`; empty unless it is the acting member.
+///
+/// A view changes before words do: dead -> FAILED, leaving (dead or not) -> RETIRED, since the acting member stays,
+/// joining -> ACTIVE (in a reused slot only when no word names the slot, else the newcomer would be taken for
+/// the owner; a founder with nobody to adopt them first makes such words nobody's). Words of members that are FAILED or
+/// RETIRED then go to live ACTIVE ones as RECOVERING.
+/// A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if the owner has
+/// retired, and are lost if it died.
+/// @cost O(members), and O(V) with `look_at_words` when no proposal is due.
+[[nodiscard]] Decision decide(const Observation& observation);
+
+}  // namespace phoenix
