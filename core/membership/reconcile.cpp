@@ -126,14 +126,16 @@ struct Census {
     std::array<std::uint64_t, member_count_max> loads{};
 };
 
-Census census_of(const Observation& observation, const DomainObservation& domain, bool place_unassigned) {
+/// `placing`: words that never had an owner count as orphans. One that was given up by a founder always does.
+Census census_of(const Observation& observation, const DomainObservation& domain, bool placing) {
     Census census;
+    const bool placed_by_us = domain.kind == NameSpaceKind::domain;
     for (std::size_t v = 0; v < domain.words.size(); ++v) {
         // Acquire: pairs with the compare-and-swap that made this owner.
         const DirectoryWord word{domain.words[v].load(std::memory_order_acquire)};
         if (word.assigned() && may_own(*observation.view, word.owner())) {
             ++census.loads[word.owner().value];
-        } else if (word.assigned() || word.version() > 0 || place_unassigned) {
+        } else if (word.assigned() || (placed_by_us && (placing || word.version() > 0))) {
             census.orphans.push_back(Orphan{VNodeId{static_cast<std::uint32_t>(v)}, word});
         }
     }
@@ -173,11 +175,13 @@ class Reassigning {
     /// A founder in a reused slot: nobody is there to adopt what its predecessor owned, and it cannot be admitted while
     /// words name its slot. They become nobody's and are placed once it is ACTIVE.
     void disown(std::uint32_t index, MemberSlot slot) {
-        const auto words = observation_.domains[index].words;
+        const auto [kind, words] = observation_.domains[index];
         for (std::size_t v = 0; v < words.size() && decision_.reassigns.size() < observation_.reassign_max; ++v) {
             const DirectoryWord word{words[v].load(std::memory_order_acquire)};  // pairs as in census_of
-            if (word.owned_by(slot)) {
-                const VNodeId vnode{static_cast<std::uint32_t>(v)};
+            const VNodeId vnode{static_cast<std::uint32_t>(v)};
+            if (word.owned_by(slot) && kind == NameSpaceKind::space) {
+                decision_.lost.push_back(LostName{index, vnode, slot});
+            } else if (word.owned_by(slot)) {
                 decision_.reassigns.push_back(Reassign{index, vnode, word, word.released()});
             }
         }
