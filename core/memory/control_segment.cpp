@@ -1,11 +1,14 @@
 #include "memory/control_segment.hpp"
 
+#include "base/clock.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -35,6 +38,27 @@ Failure memory_failure(std::string_view name, std::size_t needed) {
                         name, needed / 1024, free_bytes / 1024)};
 }
 
+// Held while a name is made, replaced or removed as dead: without it somebody who looks for dead jobs removes a segment
+// whose maker has not written its identity yet, and two that replace a stale segment remove each other's new one.
+// The kernel drops the lock when its holder dies.
+class NameLock {
+  public:
+    NameLock() noexcept : directory_(open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+        const std::uint64_t deadline = boot_time_ns() + 10'000'000'000ULL;
+        while (directory_.valid() && !held_) {
+            held_ = flock(directory_.get(), LOCK_EX | LOCK_NB) == 0;
+            if (held_ || (errno != EWOULDBLOCK && errno != EINTR) || boot_time_ns() > deadline) break;
+            const timespec pause{0, 1'000'000};
+            nanosleep(&pause, nullptr);
+        }
+    }
+    [[nodiscard]] bool held() const noexcept { return held_; }
+
+  private:
+    FileDescriptor directory_;
+    bool held_{false};
+};
+
 bool any_user_alive(const std::byte* base) {
     const auto& header = *reinterpret_cast<const ControlHeader*>(base);
     if (is_alive({header.creator_pid, header.creator_start_time})) return true;
@@ -54,6 +78,7 @@ std::byte* map_existing(const std::string& name) {
     struct stat info {};
     if (fstat(file.get(), &info) != 0) return nullptr;
     if (info.st_uid != getuid()) return errno = EACCES, nullptr;
+    if (info.st_size == 0) return errno = EAGAIN, nullptr;  // its maker is at work
     if (static_cast<std::size_t>(info.st_size) != control_size_bytes) return errno = EPROTO, nullptr;
     void* base = mmap(nullptr, control_size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
     return base == MAP_FAILED ? nullptr : static_cast<std::byte*>(base);
@@ -88,6 +113,8 @@ tl::expected<ControlSegment, Failure> ControlSegment::create(std::string_view jo
     if (job_id.empty() || job_id.size() > 40 || job_id.find('/') != std::string_view::npos)
         return tl::unexpected(Failure{Errc::invalid_argument,
                                       fmt::format("The job id '{}' must have 1 to 40 characters and no '/'.", job_id)});
+    const NameLock lock;
+    if (!lock.held()) return tl::unexpected(system_failure("Cannot lock /dev/shm (a process holds it for 10 s)", errno));
     FileDescriptor file{shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     if (!file.valid() && errno == EEXIST) {
         if (job_alive(name))
@@ -128,6 +155,9 @@ tl::expected<ControlSegment, Failure> ControlSegment::attach(std::string_view jo
     const std::string name = control_name(job_id);
     std::byte* base = map_existing(name);
     if (base == nullptr) {
+        if (errno == EAGAIN)
+            return tl::unexpected(
+                Failure{Errc::wrong_state, fmt::format("The job '{}' is not ready to be attached to.", job_id)});
         if (errno == EACCES)
             return tl::unexpected(
                 Failure{Errc::refused, fmt::format("The job '{}' belongs to another user; only its owner may attach.", job_id)});
@@ -154,6 +184,8 @@ void ControlSegment::remove(std::string_view job_id) noexcept {
     shm_unlink(arena_name(job_id).c_str());
     shm_unlink(control_name(job_id).c_str());
 }
+
+bool ControlSegment::in_use() const noexcept { return any_user_alive(base_); }
 
 void ControlSegment::publish() noexcept { header().magic.store(control_magic, std::memory_order_release); }
 
@@ -224,6 +256,8 @@ std::vector<FoundJob> find_jobs() {
 
 std::vector<std::string> remove_dead_jobs() {
     std::vector<std::string> removed;
+    const NameLock lock;
+    if (!lock.held()) return removed;
     for (const FoundJob& job : find_jobs()) {
         if (job.alive) continue;
         ControlSegment::remove(job.job_id);

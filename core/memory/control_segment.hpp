@@ -41,6 +41,9 @@ class ControlSegment {
     /// Removes the name; mappings stay. Idempotent.
     static void remove(std::string_view job_id) noexcept;
 
+    /// True while the creator, the agent or a member of the job runs.
+    [[nodiscard]] bool in_use() const noexcept;
+
     /// Stores the magic: others may attach from here on.
     void publish() noexcept;
 

@@ -1,0 +1,188 @@
+#include "control/fault_plan.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <optional>
+#include <string>
+
+namespace phoenix {
+
+namespace {
+
+constexpr std::uint64_t nanoseconds_per_second = 1'000'000'000;
+
+// Reads a specification from the left; the first failure decides the sentence.
+class Scanner {
+  public:
+    Scanner(std::string_view text, std::string_view what, std::string_view example) noexcept
+        : text_(text), what_(what), example_(example) {}
+
+    [[nodiscard]] bool at_end() const noexcept { return position_ == text_.size(); }
+    bool accept(std::string_view word) noexcept {
+        if (text_.substr(position_, word.size()) != word) return false;
+        position_ += word.size();
+        return true;
+    }
+    template <typename Number>
+    [[nodiscard]] std::optional<Number> number() noexcept {
+        Number value{};
+        const auto [end, error] = std::from_chars(text_.data() + position_, text_.data() + text_.size(), value);
+        if (error != std::errc{}) return std::nullopt;
+        position_ = static_cast<std::size_t>(end - text_.data());
+        return value;
+    }
+    [[nodiscard]] tl::unexpected<Failure> expected(std::string_view wanted) const {
+        const std::string found = at_end() ? std::string{"it ends"} : fmt::format("there is '{}'", text_.substr(position_));
+        return tl::unexpected(Failure{Errc::invalid_argument,
+                                      fmt::format("{} '{}': at position {} {} is expected, but {}; write for example {}.", what_,
+                                                  text_, position_ + 1, wanted, found, example_)});
+    }
+    /// Nanoseconds, nothing if there is no duration here.
+    [[nodiscard]] std::optional<std::uint64_t> duration() noexcept {
+        const std::size_t start = position_;
+        const auto whole = number<std::uint64_t>();
+        std::uint64_t fraction = 0;
+        std::uint64_t fraction_unit = 1;
+        const bool pointed = whole && accept(".");
+        const std::size_t digits = position_;
+        while (pointed && !at_end() && text_[position_] >= '0' && text_[position_] <= '9') {
+            // Digits below a nanosecond are read and dropped.
+            if (fraction_unit < nanoseconds_per_second) {
+                fraction = fraction * 10 + static_cast<std::uint64_t>(text_[position_] - '0');
+                fraction_unit *= 10;
+            }
+            ++position_;
+        }
+        const std::uint64_t unit = accept("ms") ? nanoseconds_per_second / 1000 : accept("s") ? nanoseconds_per_second : 0;
+        const bool complete = whole && (!pointed || position_ > digits) && unit != 0 && *whole <= 1'000'000'000;
+        if (!complete) {
+            position_ = start;
+            return std::nullopt;
+        }
+        return *whole * unit + fraction * unit / fraction_unit;
+    }
+
+  private:
+    std::string_view text_;
+    std::string_view what_;
+    std::string_view example_;
+    std::size_t position_{0};
+};
+
+constexpr std::string_view fault_example = "kill:2@300, kill:coordinator@50 or stop:1@200+3s";
+
+// splitmix64 (Steele, Lea, Flood 2014) used as a counter-based generator: value `counter` of the sequence of `seed`.
+std::uint64_t random_value(std::uint64_t seed, std::uint64_t counter) noexcept {
+    std::uint64_t value = seed * 0x9E3779B97F4A7C15ULL + (counter + 1) * 0xD1B54A32D192ED03ULL;
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBULL;
+    return value ^ (value >> 31);
+}
+
+}  // namespace
+
+tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
+    Scanner scanner{text, "--fault", fault_example};
+    PlannedFault fault;
+    if (scanner.accept("kill:")) {
+        fault.kind = FaultKind::kill;
+    } else if (scanner.accept("stop:")) {
+        fault.kind = FaultKind::stop;
+    } else {
+        return scanner.expected("'kill:' or 'stop:'");
+    }
+    if (scanner.accept("coordinator")) {
+        fault.target = fault_target_coordinator;
+    } else {
+        Scanner before = scanner;
+        const auto slot = scanner.number<std::int32_t>();
+        if (!slot || *slot < 0 || *slot >= static_cast<std::int32_t>(member_count_max))
+            return before.expected(fmt::format("a member number from 0 to {} or 'coordinator'", member_count_max - 1));
+        fault.target = *slot;
+    }
+    if (!scanner.accept("@")) return scanner.expected("'@' and a step");
+    const auto step = scanner.number<std::uint64_t>();
+    if (!step) return scanner.expected("a step number");
+    fault.step = *step;
+    if (fault.kind == FaultKind::stop && scanner.accept("+")) {
+        const auto pause = scanner.duration();
+        if (!pause || *pause == 0) return scanner.expected("a time such as 3s or 250ms");
+        fault.resume_after_ns = *pause;
+    }
+    if (!scanner.at_end()) return scanner.expected(fault.kind == FaultKind::stop ? "the end or '+' and a time" : "the end");
+    return fault;
+}
+
+tl::expected<Chaos, Failure> parse_chaos(std::string_view text) {
+    Scanner scanner{text, "--chaos", "seed=7,kills=20"};
+    Chaos chaos;
+    bool have_seed = false;
+    bool have_kills = false;
+    do {
+        if (!have_seed && scanner.accept("seed=")) {
+            const auto seed = scanner.number<std::uint64_t>();
+            if (!seed) return scanner.expected("a number");
+            chaos.seed = *seed;
+            have_seed = true;
+        } else if (!have_kills && scanner.accept("kills=")) {
+            Scanner before = scanner;
+            const auto kills = scanner.number<std::uint32_t>();
+            if (!kills || *kills == 0 || *kills > fault_count_max)
+                return before.expected(fmt::format("a number from 1 to {}", fault_count_max));
+            chaos.kills = *kills;
+            have_kills = true;
+        } else {
+            return scanner.expected(have_seed ? "'kills='" : have_kills ? "'seed='" : "'seed=' or 'kills='");
+        }
+    } while (scanner.accept(","));
+    if (!scanner.at_end()) return scanner.expected("',' or the end");
+    return chaos;
+}
+
+std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index) {
+    std::vector<double> fractions;
+    for (std::uint32_t kill = 0; kill < chaos.kills; ++kill)
+        fractions.push_back(static_cast<double>(random_value(chaos.seed, 2ULL * kill) >> 11) * 0x1p-53);
+    std::sort(fractions.begin(), fractions.end());
+    std::vector<PlannedFault> faults;
+    for (std::uint32_t kill = 0; kill < chaos.kills; ++kill) {
+        PlannedFault fault;
+        fault.target = fault_target_picked;
+        fault.step_fraction = fractions[kill];
+        fault.pick = random_value(chaos.seed, 2ULL * kill + 1);
+        fault.after = kill == 0 ? 0 : first_index + kill;  // index + 1 of the kill before
+        faults.push_back(fault);
+    }
+    return faults;
+}
+
+tl::expected<std::uint64_t, Failure> parse_duration(std::string_view text) {
+    Scanner scanner{text, "time", "250ms, 3s or 1.5s"};
+    const auto value = scanner.duration();
+    if (!value) return scanner.expected("a number and a unit, ms or s,");
+    if (!scanner.at_end()) return scanner.expected("the end");
+    return *value;
+}
+
+tl::expected<void, Failure> store_fault_plan(std::span<const PlannedFault> faults, ControlSegment& segment) {
+    if (faults.size() > fault_count_max)
+        return tl::unexpected(Failure{Errc::invalid_argument, fmt::format("{} faults are planned and {} fit; plan fewer.",
+                                                                          faults.size(), fault_count_max)});
+    const std::span<FaultEntry> entries = segment.faults();
+    for (std::size_t index = 0; index < faults.size(); ++index) {
+        const PlannedFault& fault = faults[index];
+        FaultEntry& entry = entries[index];
+        entry.kind = static_cast<std::uint32_t>(fault.kind);
+        entry.target = fault.target;
+        entry.step = fault.step;
+        entry.step_fraction = fault.step_fraction;
+        entry.pick = fault.pick;
+        entry.resume_after_ns = fault.resume_after_ns;
+        entry.after = fault.after;
+    }
+    segment.header().fault_count.store(static_cast<std::uint32_t>(faults.size()), std::memory_order_release);
+    return {};
+}
+
+}  // namespace phoenix
