@@ -32,10 +32,11 @@ bool stays(const PublishedMember& published) noexcept {
     return published.state == PublishedState::joining || published.state == PublishedState::active;
 }
 
+/// The view may not have noticed yet that the predecessor in the slot is gone.
 bool waits_for_admission(const Observation& observation, std::uint32_t slot) noexcept {
     const PublishedMember& published = observation.published[slot];
     const MemberEntry& entry = observation.view->members[slot];
-    return stays(published) && observation.liveness[slot] == Liveness::alive && !takes_part(entry) &&
+    return stays(published) && observation.liveness[slot] == Liveness::alive &&
            (entry.state == MemberState::empty || entry.incarnation < published.incarnation);
 }
 
