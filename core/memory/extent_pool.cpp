@@ -24,9 +24,10 @@ std::uint64_t ExtentOwner::pack() const noexcept {
            std::uint64_t{vnode & 0xFFFFFF} << 22 | std::uint64_t{version & 0x3FFFF} << 46;
 }
 
-void ExtentPool::set_owner(ExtentId id, ExtentKind kind, std::uint32_t domain, std::uint32_t vnode) noexcept {
+void ExtentPool::assign(ExtentId id, ExtentKind kind, std::uint32_t domain, std::uint32_t vnode) noexcept {
     ExtentEntry& it = entry(id);
     const ExtentOwner before = ExtentOwner::unpack(it.owner.load(std::memory_order_relaxed));  // ours alone here
+    if (counts_as_held(kind)) held_bytes_ += size(id);
     // Release: a sweeper that sees the new owner also sees what the entry describes.
     it.owner.store(ExtentOwner{kind, own_slot_, domain, vnode, before.version + 1}.pack(), std::memory_order_release);
 }
@@ -48,8 +49,7 @@ tl::expected<ExtentId, Failure> ExtentPool::allocate(std::uint64_t bytes, Extent
             id = *carved;
         }
     }
-    set_owner(id, kind, domain, vnode);
-    if (counts_as_held(kind)) held_bytes_ += size(id);
+    assign(id, kind, domain, vnode);
     return id;
 }
 
@@ -59,11 +59,11 @@ void ExtentPool::free(ExtentId id) noexcept {
     if (counts_as_held(owner.kind)) held_bytes_ -= std::min(held_bytes_, size(id));
     auto& cached = cache_[it.size_class];
     if (cached.size() < cached_max && it.size_class < 26) {
-        set_owner(id, ExtentKind::cached, 0, 0);
+        assign(id, ExtentKind::cached, 0, 0);
         cached.push_back(id);
         return;
     }
-    set_owner(id, ExtentKind::free, 0, 0);
+    assign(id, ExtentKind::free, 0, 0);
     push_free(id);
 }
 

@@ -60,6 +60,9 @@ class ExtentPool {
     /// @return An extent of at least `bytes`, contents undefined.
     [[nodiscard]] tl::expected<ExtentId, Failure> allocate(std::uint64_t bytes, ExtentKind kind, std::uint32_t domain = 0,
                                                            std::uint32_t vnode = 0);
+    /// Says whose the caller's extent is from now on. Chunks are made whole as `cached` and assigned last, so that whoever
+    /// looks for chunks finds whole ones only.
+    void assign(ExtentId id, ExtentKind kind, std::uint32_t domain, std::uint32_t vnode) noexcept;
     /// Gives back an extent that only the caller may free. Idempotence is the caller's business.
     void free(ExtentId id) noexcept;
     /// Frees `id` if its owner word still is `expected`; for sweeping after the dead. Returns whether it did.
@@ -99,7 +102,6 @@ class ExtentPool {
     [[nodiscard]] ExtentId pop_free(unsigned size_class) noexcept;
     void push_free(ExtentId id) noexcept;
     [[nodiscard]] tl::expected<ExtentId, Failure> carve(unsigned size_class);
-    void set_owner(ExtentId id, ExtentKind kind, std::uint32_t domain, std::uint32_t vnode) noexcept;
 
     const ControlSegment* segment_;
     const Arena* arena_;

@@ -1,0 +1,101 @@
+#include "messaging/log.hpp"
+
+namespace phoenix {
+
+namespace {
+
+// Unique among the chunks of this member, whatever logs they serve; a chunk may serve another log next time.
+std::uint64_t next_use() noexcept {
+    static std::uint64_t use = 0;
+    return ++use;
+}
+
+}  // namespace
+
+tl::expected<void, Failure> LogWriter::add_chunk() {
+    // Made whole as `cached`, then assigned: whoever scans chunks finds whole ones only.
+    auto extent = pool_->allocate(chunk_size, ExtentKind::cached);
+    if (!extent) return tl::unexpected(std::move(extent.error()));
+    auto* header = reinterpret_cast<ChunkHeader*>(pool_->data(*extent));
+    header->use = next_use();
+    header->writer = writer_;
+    header->reader = reader_;
+    header->extent = *extent;
+    for (auto& word : header->released) word.store(0, std::memory_order_relaxed);  // published by assign()
+    (reinterpret_cast<Record*>(header) + chunk_first_line)->stamp.store(0, std::memory_order_relaxed);
+    pool_->assign(*extent, ExtentKind::chunk, 0, 0);
+    const std::uint64_t offset = pool_->offset(*extent);
+    if (current_ == nullptr) {
+        head_->store(offset, std::memory_order_release);  // pairs with the acquire load where the reader looks for logs
+        is_new_ = true;
+    } else {
+        Record& link = reinterpret_cast<Record*>(current_)[line_];
+        link.tag_kind = static_cast<std::uint32_t>(RecordKind::link);
+        link.length = 0;
+        link.next_chunk = offset;
+        chunks_.back().records[line_ / 64] |= std::uint64_t{1} << (line_ % 64);
+        link.stamp.store(stamp_of(use_, line_), std::memory_order_release);
+    }
+    current_ = header;
+    use_ = header->use;
+    line_ = chunk_first_line;
+    chunks_.push_back({header, {}, {}});
+    return {};
+}
+
+tl::expected<RecordRef, Failure> LogWriter::append_large(const RecordHead& head, const void* data, std::uint64_t size) {
+    if (size <= chunk_payload_max) {
+        const auto lines = static_cast<std::uint32_t>(1 + (size + line_size - 1) / line_size);
+        auto place = claim(lines);
+        if (!place) return place;
+        std::memcpy(reinterpret_cast<std::byte*>(place->record + 1), data, size);
+        publish(*place, head, RecordKind::chunk_payload, static_cast<std::uint32_t>(size), lines);
+        return place;
+    }
+    auto extent = pool_->allocate(size, ExtentKind::payload);
+    if (!extent) return tl::unexpected(std::move(extent.error()));
+    std::memcpy(pool_->data(*extent), data, size);
+    return append_extent(head, *extent, size);
+}
+
+tl::expected<RecordRef, Failure> LogWriter::append_extent(const RecordHead& head, ExtentId extent, std::uint64_t size) {
+    auto place = claim(1);
+    if (!place) return place;
+    place->record->large.size = size;
+    place->record->large.extent = extent;
+    chunks_.back().payloads.push_back({line_, extent});
+    publish(*place, head, RecordKind::extent_payload, 0, 1);
+    return place;
+}
+
+void LogWriter::reclaim(bool reader_dead) noexcept {
+    for (Chunk& chunk : chunks_)
+        std::erase_if(chunk.payloads, [&](const Payload& payload) {
+            const RecordRef ref{reinterpret_cast<Record*>(chunk.header) + payload.line, chunk.header};
+            if (!ref.released()) return false;
+            pool_->free(payload.extent);
+            return true;
+        });
+    // Chunks go in any order, but for the one being written.
+    for (auto chunk = chunks_.begin(); chunks_.size() > 1 && chunk != chunks_.end() - 1;) {
+        std::uint64_t missing = 0;
+        std::uint32_t word_of_missing = 0;
+        unsigned missing_count = 0;
+        for (std::uint32_t word = 0; word < 16; ++word) {
+            const std::uint64_t bits = chunk->records[word] & ~chunk->header->released[word].load(std::memory_order_acquire);
+            missing_count += static_cast<unsigned>(std::popcount(bits));
+            if (bits != 0) missing = bits, word_of_missing = word;
+        }
+        const bool only_link =
+            reader_dead && missing_count == 1 &&
+            reinterpret_cast<Record*>(chunk->header)[word_of_missing * 64 + std::countr_zero(missing)].kind() == RecordKind::link;
+        if (missing_count == 0 || only_link) {
+            pool_->free(chunk->header->extent);
+            chunk = chunks_.erase(chunk);
+        } else {
+            ++chunk;
+        }
+    }
+}
+
+}  // namespace phoenix

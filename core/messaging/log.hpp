@@ -1,0 +1,207 @@
+#pragma once
+/// Writing, reading and scanning logs. See record.hpp for the byte map and its invariants.
+
+#include "memory/extent_pool.hpp"
+#include "messaging/record.hpp"
+
+#include <cstring>
+#include <deque>
+#include <vector>
+
+namespace phoenix {
+
+/// A record where it lies.
+struct RecordRef {
+    Record* record{nullptr};
+    ChunkHeader* chunk{nullptr};
+
+    [[nodiscard]] std::uint32_t line() const noexcept {
+        return static_cast<std::uint32_t>(record - reinterpret_cast<Record*>(chunk));
+    }
+    [[nodiscard]] bool released() const noexcept {
+        const std::uint32_t at = line();
+        return (chunk->released[at / 64].load(std::memory_order_acquire) >> (at % 64) & 1) != 0;
+    }
+    /// Says that the consumption of this record is committed. Idempotent; any member may say so.
+    void release() const noexcept {
+        const std::uint32_t at = line();
+        // Release: our reads of the record come before its reuse; pairs with the acquire load in LogWriter::reclaim.
+        chunk->released[at / 64].fetch_or(std::uint64_t{1} << (at % 64), std::memory_order_release);
+    }
+};
+
+/// What a record carries but for its payload.
+struct RecordHead {
+    std::uint32_t source;
+    std::uint32_t destination;
+    std::uint32_t tag;
+    std::uint32_t serial;
+    std::uint64_t sequence;
+    std::uint32_t domain;
+    std::uint32_t generation;
+};
+
+/// Bytes of a record's payload, in place.
+[[nodiscard]] inline const std::byte* payload_of(const Record& record, const ExtentPool& pool) noexcept {
+    switch (record.kind()) {
+        case RecordKind::inline_payload: return record.small.data();
+        case RecordKind::chunk_payload: return reinterpret_cast<const std::byte*>(&record + 1);
+        case RecordKind::extent_payload: return pool.data(record.large.extent);
+        case RecordKind::link: break;
+    }
+    return nullptr;
+}
+
+/// The writing end of one log. Single-threaded, in the member that `writer` names.
+class LogWriter {
+  public:
+    LogWriter(ExtentPool& pool, const Arena& arena, std::atomic<std::uint64_t>& head, std::uint32_t writer,
+              std::uint32_t reader) noexcept
+        : pool_(&pool), arena_(&arena), head_(&head), writer_(writer), reader_(reader) {}
+
+    /// Appends a record with a copy of `size` bytes. Visible to the reader on return.
+    [[nodiscard]] tl::expected<RecordRef, Failure> append(const RecordHead& head, const void* data, std::uint64_t size) {
+        if (size <= inline_payload_max) {
+            auto place = claim(1);
+            if (!place) return place;
+            if (size != 0) std::memcpy(place->record->small.data(), data, size);
+            publish(*place, head, RecordKind::inline_payload, static_cast<std::uint32_t>(size), 1);
+            return place;
+        }
+        return append_large(head, data, size);
+    }
+    /// Appends a record whose payload lies in `extent` already; the extent is the log's from here on.
+    [[nodiscard]] tl::expected<RecordRef, Failure> append_extent(const RecordHead& head, ExtentId extent, std::uint64_t size);
+
+    /// Gives back payloads and chunks whose records are all released. `reader_dead`: nobody follows links any more.
+    void reclaim(bool reader_dead) noexcept;
+    /// Calls visit(RecordRef) for every record not released, oldest first.
+    template <typename Visit>
+    void for_each_retained(Visit&& visit) const {
+        for (const Chunk& chunk : chunks_)
+            for (std::uint32_t word = 0; word < 16; ++word)
+                for (std::uint64_t bits = chunk.records[word] & ~chunk.header->released[word].load(std::memory_order_acquire);
+                     bits != 0; bits &= bits - 1) {
+                    const auto line = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+                    auto* record = reinterpret_cast<Record*>(chunk.header) + line;
+                    if (record->kind() != RecordKind::link) visit(RecordRef{record, chunk.header});
+                }
+    }
+    [[nodiscard]] bool created() const noexcept { return !chunks_.empty(); }
+    /// True once after the log got its first chunk: the reader must be told.
+    [[nodiscard]] bool take_new() noexcept { return std::exchange(is_new_, false); }
+    [[nodiscard]] std::uint32_t reader() const noexcept { return reader_; }
+
+  private:
+    struct Payload {
+        std::uint32_t line;
+        ExtentId extent;
+    };
+    struct Chunk {
+        ChunkHeader* header;
+        std::array<std::uint64_t, 16> records{};  ///< Lines that hold a record, ours alone.
+        std::vector<Payload> payloads;
+    };
+
+    [[nodiscard]] tl::expected<RecordRef, Failure> append_large(const RecordHead& head, const void* data, std::uint64_t size);
+    [[nodiscard]] tl::expected<void, Failure> add_chunk();
+    [[nodiscard]] tl::expected<RecordRef, Failure> claim(std::uint32_t lines) {
+        // One line is always kept for the link to the next chunk.
+        if (line_ + lines >= chunk_lines || chunks_.empty()) {
+            if (auto done = add_chunk(); !done) return tl::unexpected(std::move(done.error()));
+        }
+        return RecordRef{reinterpret_cast<Record*>(current_) + line_, current_};
+    }
+    void publish(const RecordRef& place, const RecordHead& head, RecordKind kind, std::uint32_t length,
+                 std::uint32_t lines) noexcept {
+        Record& record = *place.record;
+        record.source = head.source;
+        record.destination = head.destination;
+        record.tag_kind = head.tag << 8 | static_cast<std::uint32_t>(kind);
+        record.serial = head.serial;
+        record.sequence = head.sequence;
+        record.domain_generation = head.generation << 8 | head.domain;
+        record.length = length;
+        // Old bytes at the next line must not look like a record; ordered before the stamp by its release.
+        (place.record + lines)->stamp.store(0, std::memory_order_relaxed);
+        chunks_.back().records[line_ / 64] |= std::uint64_t{1} << (line_ % 64);
+        // Publishes the record; pairs with the acquire load in LogReader::poll and scan_chunk.
+        record.stamp.store(stamp_of(use_, line_), std::memory_order_release);
+        line_ += lines;
+    }
+
+    ExtentPool* pool_;
+    const Arena* arena_;
+    std::atomic<std::uint64_t>* head_;
+    std::uint32_t writer_;
+    std::uint32_t reader_;
+    ChunkHeader* current_{nullptr};
+    std::uint64_t use_{0};
+    std::uint32_t line_{chunk_lines};
+    bool is_new_{false};
+    std::deque<Chunk> chunks_;
+};
+
+/// The reading end of one log. Single-threaded, in the member that is its reader.
+class LogReader {
+  public:
+    LogReader(const Arena& arena, std::uint64_t first_chunk, std::uint32_t writer) noexcept
+        : arena_(&arena), chunk_(&arena.object<ChunkHeader>(first_chunk)), writer_(writer) {}
+
+    /// Calls visit(RecordRef) for each record that has come since; returns how many.
+    template <typename Visit>
+    std::size_t poll(Visit&& visit) {
+        std::size_t found = 0;
+        for (;;) {
+            Record& record = reinterpret_cast<Record*>(chunk_)[line_];
+            // Pairs with the release store in LogWriter::publish.
+            if (record.stamp.load(std::memory_order_acquire) != stamp_of(chunk_->use, line_)) return found;
+            if (record.kind() == RecordKind::link) {
+                const RecordRef link{&record, chunk_};
+                chunk_ = &arena_->object<ChunkHeader>(record.next_chunk);
+                line_ = chunk_first_line;
+                link.release();  // from here on the old chunk may be used again
+                continue;
+            }
+            const RecordRef ref{&record, chunk_};
+            line_ += record.lines();
+            ++found;
+            visit(ref);
+        }
+    }
+    /// True if a record is there that poll() has not visited.
+    [[nodiscard]] bool ready() const noexcept {
+        return reinterpret_cast<Record*>(chunk_)[line_].stamp.load(std::memory_order_acquire) == stamp_of(chunk_->use, line_);
+    }
+    [[nodiscard]] std::uint32_t writer() const noexcept { return writer_; }
+
+  private:
+    const Arena* arena_;
+    ChunkHeader* chunk_;
+    std::uint32_t line_{chunk_first_line};
+    std::uint32_t writer_;
+};
+
+/// Visits the records of the chunk in extent `id`, of whatever log, while its writer may be at work or dead and the chunk
+/// may be used again at any time: visit(RecordRef, const Record& copy) gets a copy of the head that was whole. A record
+/// that is not released cannot go away; others may, so only what the visitor knows to be unreleased may be kept.
+template <typename Visit>
+void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, Visit&& visit) {
+    auto* header = reinterpret_cast<ChunkHeader*>(pool.data(id));
+    auto* lines = reinterpret_cast<Record*>(header);
+    const std::uint64_t use = header->use;
+    for (std::uint32_t line = chunk_first_line; line < chunk_lines;) {
+        Record& record = lines[line];
+        if (record.stamp.load(std::memory_order_acquire) != stamp_of(use, line)) return;
+        Record copy;
+        copy.stamp.store(0, std::memory_order_relaxed);
+        std::memcpy(reinterpret_cast<std::byte*>(&copy) + sizeof copy.stamp,
+                    reinterpret_cast<const std::byte*>(&record) + sizeof record.stamp, sizeof record - sizeof record.stamp);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (pool.owner_word(id) != owner_word) return;  // used again meanwhile: all its records were released
+        if (copy.kind() != RecordKind::link) visit(RecordRef{&record, header}, copy);
+        line += copy.lines();
+    }
+}
+
+}  // namespace phoenix
