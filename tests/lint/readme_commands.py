@@ -7,12 +7,12 @@ usage: readme_commands.py [--self-test] [--list] PAGE
 - `./dev` with demo, test, build, bench or lint is checked with `./dev --dry-run`: arguments are read and the scripts
   behind them looked for, nothing is repeated inside a test run. `./dev run ...` and all other commands are executed.
 - A block after a line `<!-- not run: REASON -->` is only parsed; it is listed with its reason.
-- A command that prints `KEY: VALUE` lines may be followed by a comment; comments are not checked.
 A command fails the page when it exits non-zero, or takes more than 120 s.
 """
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +68,20 @@ def parses(command):
     return subprocess.run(["bash", "-n", "-c", command], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
+def execute(command, folder, environment):
+    """Returns whether the command succeeded, else why not, and its output."""
+    process = subprocess.Popen(["bash", "-c", f"set -euo pipefail\n{command}"], cwd=folder, env=environment,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # what the command started holds the pipe open as well
+        output, _ = process.communicate()
+        return False, f"more than {TIMEOUT_S} s", output
+    return process.returncode == 0, f"exit status {process.returncode}", output
+
+
 def check(text, root, list_only=False):
     """Returns the number of commands that failed."""
     failed = executed = 0
@@ -84,14 +98,7 @@ def check(text, root, list_only=False):
                     failed += not good
                     continue
                 run = as_run(command)
-                try:
-                    result = subprocess.run(["bash", "-c", f"set -euo pipefail\n{run}"], cwd=scratch, env=environment,
-                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                            text=True, timeout=TIMEOUT_S, check=False)
-                    good, output = result.returncode == 0, result.stdout
-                    why = f"exit status {result.returncode}"
-                except subprocess.TimeoutExpired as expired:
-                    good, output, why = False, (expired.stdout or b"").decode(), f"more than {TIMEOUT_S} s"
+                good, why, output = execute(run, scratch, environment)
                 executed += 1
                 failed += not good
                 print(f"{'ok' if good else 'FAILED'}: line {line}: {run}" + ("" if good else f" ({why})\n{output}"))
