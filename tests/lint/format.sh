@@ -13,7 +13,7 @@ if ! command -v "$tool" >/dev/null; then
 fi
 version="$("$tool" --version | sed -n 's/.*version \([0-9]*\)\..*/\1/p')"
 
-mapfile -t files < <(find core mpi tools bench examples tests -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.c' \) | sort)
+mapfile -t files < <(find core mpi tools bench examples tests -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.c' \) 2>/dev/null | sort)
 if [[ ${1:-} == --fix ]]; then
     if [[ $version != "$wanted" ]]; then
         echo "format: this is clang-format $version; the tree is formatted with $wanted"
