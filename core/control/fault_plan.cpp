@@ -54,8 +54,9 @@ class Scanner {
             }
             ++position_;
         }
+        const bool digits_missing = pointed && position_ == digits;
         const std::uint64_t unit = accept("ms") ? nanoseconds_per_second / 1000 : accept("s") ? nanoseconds_per_second : 0;
-        const bool complete = whole && (!pointed || position_ > digits) && unit != 0 && *whole <= 1'000'000'000;
+        const bool complete = whole && !digits_missing && unit != 0 && *whole <= 1'000'000'000;
         if (!complete) {
             position_ = start;
             return std::nullopt;
