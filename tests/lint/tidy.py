@@ -73,7 +73,7 @@ def main(arguments):
     stamps = build / "lint" / "tidy"
     stamps.mkdir(parents=True, exist_ok=True)
     version = subprocess.run(["clang-tidy", "--version"], stdout=subprocess.PIPE, check=True).stdout
-    common = version + (ROOT / ".clang-tidy").read_bytes()
+    common = version + (ROOT / ".clang-tidy").read_bytes() + (ROOT / "tests" / ".clang-tidy").read_bytes()
     known, todo, digests = {}, [], {}
     sources = sources_of(build)
     for file, search in sorted(sources.items()):
