@@ -17,7 +17,8 @@ namespace phoenix {
 /// State a member publishes of itself in its record of the member table.
 enum class PublishedState : std::uint8_t {
     empty = 0,
-    joining,  ///< Attached and ready to be admitted.
+    joining,  ///< Attached and ready to be admitted. Takes no VNode before it is ACTIVE in a view with its own
+              ///< incarnation: until then words that name its slot mean its predecessor.
     active,   ///< Saw itself ACTIVE in a view.
     leaving   ///< Leaves cleanly: starts no step, publishes no commit, takes no VNode and decides nothing from here on.
 };
