@@ -24,7 +24,7 @@ done
 
 # configure NAME ARGUMENTS..: the consumer with a tree of its own
 configure() {
-    cmake -S "$source/tests/package/consumer" -B "$scratch/$1" -DCMAKE_PREFIX_PATH="$scratch/moved" \
+    cmake -G Ninja -S "$source/tests/package/consumer" -B "$scratch/$1" -DCMAKE_PREFIX_PATH="$scratch/moved" \
         -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF "${@:2}" >"$scratch/$1.log" 2>&1
 }
 
