@@ -240,7 +240,8 @@ bool FiberPool::resume(Fiber* fiber) {
     fiber->exceptions = std::exchange(*exceptions, outer_exceptions);
     running_fiber = outer;
 
-    if (!FiberStacks::intact(fiber->stack)) [[unlikely]] overflowed(stacks_.stack_size_bytes());
+    if (!FiberStacks::intact(fiber->stack)) [[unlikely]]
+        overflowed(stacks_.stack_size_bytes());
     if (fiber->state == FiberState::suspended) return false;
     put_back(fiber);
     return true;

@@ -24,8 +24,8 @@ class FiberPool {
     struct Options {
         std::size_t stack_size_bytes{std::size_t{1} << 20U};  ///< Virtual; memory is used as touched.
         std::size_t fiber_count_max{std::size_t{1} << 20U};
-        std::size_t guard_budget{16'000};   ///< Stacks with a guard page; the ones beyond have canaries.
-        std::size_t idle_stacks_kept{64};   ///< Idle stacks that keep their memory whatever happens.
+        std::size_t guard_budget{16'000};  ///< Stacks with a guard page; the ones beyond have canaries.
+        std::size_t idle_stacks_kept{64};  ///< Idle stacks that keep their memory whatever happens.
     };
 
     /// Figures for status output and tests.
@@ -82,7 +82,7 @@ class FiberPool {
     // reserved on creation, so that finishing never allocates.
     std::vector<Fiber*> idle_;
     std::size_t trimmed_{};
-    std::size_t in_use_peak_{};         // within the current window
+    std::size_t in_use_peak_{};  // within the current window
     std::size_t finishes_in_window_{};
     const void* thread_{};  // address of a thread-local of the only thread that may resume, known from the first time
 };

@@ -31,7 +31,7 @@ class FiberStacks {
     struct Options {
         std::size_t stack_size_bytes{std::size_t{1} << 20U};  ///< Rounded up to pages, at least 16 KiB.
         std::size_t stack_count_max{std::size_t{1} << 20U};
-        std::size_t guard_budget{16'000};                  ///< Stacks with a guard of their own.
+        std::size_t guard_budget{16'000};                      ///< Stacks with a guard of their own.
         std::size_t guard_size_bytes{std::size_t{64} << 10U};  ///< More than a page: large frames jump over one.
     };
 

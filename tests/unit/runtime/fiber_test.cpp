@@ -363,12 +363,11 @@ void overrun_neighbour(std::size_t bytes) {
 
 TEST(FiberDeathTest, BeyondTheBudgetACanaryTellsTheOverflow) {
     overrun_neighbour(std::size_t{48} << 10U);  // within its own
-    EXPECT_DEATH(overrun_neighbour(std::size_t{132} << 10U), "stack overflow: a step used more than its 64 KiB|AddressSanitizer");
+    EXPECT_DEATH(overrun_neighbour(std::size_t{132} << 10U),
+                 "stack overflow: a step used more than its 64 KiB|AddressSanitizer");
 }
 
-TEST(FiberDeathTest, SuspendOutsideOfAFiberIsABug) {
-    EXPECT_DEATH(FiberPool::suspend(), "outside of a fiber");
-}
+TEST(FiberDeathTest, SuspendOutsideOfAFiberIsABug) { EXPECT_DEATH(FiberPool::suspend(), "outside of a fiber"); }
 
 TEST(FiberStacks, GuardsEndAtTheBudgetAndNothingElseIsAGuard) {
     FiberStacks stacks{{.stack_size_bytes = 65536, .stack_count_max = 200, .guard_budget = 3}};
