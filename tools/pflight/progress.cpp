@@ -1,0 +1,135 @@
+#include "pflight/progress.hpp"
+
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace phoenix::pflight {
+
+namespace {
+
+constexpr std::uint64_t redraw_period_ns = 200'000'000;
+constexpr std::uint64_t plain_period_ns = 5'000'000'000;
+
+double seconds_between(const ProgressSample& before, const ProgressSample& now) {
+    return now.time_ns > before.time_ns ? static_cast<double>(now.time_ns - before.time_ns) * 1e-9 : 0.0;
+}
+
+double rate(std::uint64_t before, std::uint64_t now, double seconds) {
+    return seconds > 0 && now > before ? static_cast<double>(now - before) / seconds : 0.0;
+}
+
+double step_rate(const ProgressSample& now, const ProgressSample& before) {
+    if (!now.job || !before.job || now.job->domain != before.job->domain) return 0.0;
+    return rate(before.job->step_mean, now.job->step_mean, seconds_between(before, now));
+}
+
+std::string time_text(double seconds) {
+    const auto whole = static_cast<long>(seconds + 0.5);
+    if (whole < 60) return fmt::format("{} s", whole);
+    if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::uint32_t living) {
+    ProgressSample now;
+    now.time_ns = boot_time_ns();
+    now.members = living;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = segment.member(slot);
+        // Counters for people to read: nothing depends on their order.
+        now.vnode_steps += record.steps.load(std::memory_order_relaxed);
+        now.recoveries += record.recoveries.load(std::memory_order_relaxed);
+    }
+    now.job = read_job_progress(segment, arena);
+    return now;
+}
+
+}  // namespace
+
+std::string progress_text(const ProgressSample& now, const ProgressSample& before) {
+    std::string text;
+    double left = -1;
+    if (now.job) {
+        const double steps_per_second = step_rate(now, before);
+        text = fmt::format("{}: step {}", now.job->domain, now.job->step_mean);
+        if (now.job->steps_total > 0) {
+            text += fmt::format("/{}", now.job->steps_total);
+            const std::uint64_t done = std::min(now.job->step_mean, now.job->steps_total);
+            if (steps_per_second > 0) left = static_cast<double>(now.job->steps_total - done) / steps_per_second;
+        }
+        text += fmt::format("  {:.4g} steps/s", steps_per_second);
+    } else {
+        text = fmt::format("{} VNode steps  {:.4g}/s", now.vnode_steps,
+                           rate(before.vnode_steps, now.vnode_steps, seconds_between(before, now)));
+    }
+    text += fmt::format("  {} {}", now.members, now.members == 1 ? "member" : "members");
+    if (now.recoveries > 0) text += fmt::format("  {} VNodes recovered", now.recoveries);
+    if (left >= 0) text += fmt::format("  ETA {}", time_text(left));
+    if (now.job && !now.job->long_wait.empty()) text += fmt::format("  [{}]", now.job->long_wait);
+    return text;
+}
+
+std::string progress_json(const ProgressSample& now, const ProgressSample& before) {
+    nlohmann::json json{{"time_ns", now.time_ns},         {"vnode_steps", now.vnode_steps},
+                        {"members", now.members},         {"recovered_vnodes", now.recoveries},
+                        {"steps_per_second", step_rate(now, before)}};
+    if (now.job) {
+        json["domain"] = now.job->domain;
+        json["step_min"] = now.job->step_min;
+        json["step_mean"] = now.job->step_mean;
+        json["steps_total"] = now.job->steps_total;
+        if (!now.job->long_wait.empty()) json["long_wait"] = now.job->long_wait;
+    }
+    return json.dump();
+}
+
+ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment& segment, const Arena& arena)
+    : segment_(&segment), arena_(&arena) {
+    const bool terminal = isatty(STDERR_FILENO) == 1;
+    if (options.progress == ProgressMode::json_lines) style_ = Style::json;
+    else if (options.quiet || options.progress == ProgressMode::never) style_ = Style::none;
+    else style_ = terminal ? Style::redrawn : Style::plain;
+    period_ns_ = style_ == Style::redrawn ? redraw_period_ns : style_ == Style::json ? redraw_period_ns * 5 : plain_period_ns;
+    // Asked for explicitly, it shows the state from the start and not only in long runs.
+    if (options.progress == ProgressMode::always && style_ == Style::plain) period_ns_ = redraw_period_ns * 5;
+    before_ = sample(segment, arena, options.members);
+}
+
+ProgressDisplay::~ProgressDisplay() { clear(); }
+
+void ProgressDisplay::clear() {
+    if (!line_open_) return;
+    std::fputs("\r\033[K", stderr);
+    std::fflush(stderr);
+    line_open_ = false;
+}
+
+void ProgressDisplay::line(const std::string& text) {
+    clear();
+    fmt::print(stderr, "{}\n", text);
+    std::fflush(stderr);
+}
+
+void ProgressDisplay::update(std::uint32_t living_members) {
+    if (style_ == Style::none) return;
+    if (boot_time_ns() < before_->time_ns + period_ns_) return;
+    const ProgressSample now = sample(*segment_, *arena_, living_members);
+    switch (style_) {
+        case Style::none: break;
+        case Style::json: line(progress_json(now, *before_)); break;
+        case Style::plain: line("pflight: " + progress_text(now, *before_)); break;
+        case Style::redrawn:
+            fmt::print(stderr, "\r\033[K{}", progress_text(now, *before_));
+            std::fflush(stderr);
+            line_open_ = true;
+            break;
+    }
+    before_ = now;
+}
+
+}  // namespace phoenix::pflight

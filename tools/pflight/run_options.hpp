@@ -1,0 +1,74 @@
+#pragma once
+/// Options of `pflight run`: declared for the command line, then checked; each refusal is one sentence with its remedy.
+
+#include "control/fault_plan.hpp"
+#include "memory/settings.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+namespace phoenix::pflight {
+
+enum class LaunchMode : std::uint8_t { local, mpi };
+enum class ProgressMode : std::uint8_t { automatic, always, never, json_lines };
+
+/// What to do, checked.
+struct RunOptions {
+    std::uint32_t members{1};
+    LaunchMode mode{LaunchMode::local};
+    std::string job_id;  ///< Empty: drawn.
+    Settings settings;
+    std::vector<PlannedFault> faults;
+    ProgressMode progress{ProgressMode::automatic};
+    bool quiet{false};
+    bool timeline{false};
+    bool respawn{false};
+    std::string program;                 ///< Path of the executable.
+    std::vector<std::string> arguments;  ///< Of the program, without its name.
+    std::string mpirun;                  ///< Path, in mode mpi.
+};
+
+/// The command line as it was typed.
+class RunCommand {
+  public:
+    void declare(CLI::App& application);
+    [[nodiscard]] bool chosen() const { return command_->parsed(); }
+    /// @error invalid_argument, system  One sentence: what is wrong and what to write instead.
+    [[nodiscard]] tl::expected<RunOptions, Failure> checked() const;
+
+  private:
+    using Check = tl::expected<void, Failure>;
+    [[nodiscard]] Check check_program(RunOptions& options) const;
+    [[nodiscard]] Check check_members(RunOptions& options) const;
+    [[nodiscard]] Check check_mode(RunOptions& options) const;
+    [[nodiscard]] Check check_faults(RunOptions& options) const;
+    [[nodiscard]] Check check_checkpoints(RunOptions& options) const;
+    [[nodiscard]] Check check_limits(RunOptions& options) const;
+    [[nodiscard]] Check check_output(RunOptions& options) const;
+
+    CLI::App* command_{nullptr};
+    std::string members_;
+    bool local_{false};
+    bool mpi_{false};
+    std::vector<std::string> faults_;
+    std::string chaos_;
+    std::string checkpoint_;
+    std::string checkpoint_every_;
+    std::string checkpoint_keep_;
+    std::string restart_;
+    bool verify_replay_{false};
+    bool quiet_{false};
+    std::string progress_{"auto"};
+    bool timeline_{false};
+    bool respawn_{false};
+    std::string job_;
+    std::string stack_size_;
+    std::string log_memory_max_;
+    std::string heartbeat_timeout_;
+    std::string start_timeout_;
+};
+
+}  // namespace phoenix::pflight

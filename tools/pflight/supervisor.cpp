@@ -1,0 +1,307 @@
+#include "pflight/supervisor.hpp"
+
+#include "base/clock.hpp"
+#include "pflight/launcher.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace phoenix::pflight {
+
+namespace {
+
+constexpr std::uint64_t second_ns = 1'000'000'000;
+constexpr int look_period_ms = 50;
+constexpr std::uint64_t polite_end_ns = 2 * second_ns;       // from SIGTERM to SIGKILL
+constexpr std::uint64_t kill_wait_ns = 10 * second_ns;       // from SIGKILL to giving up on a process
+constexpr std::uint64_t failure_grace_ns = 10 * second_ns;   // for members to end after the job failed
+constexpr std::uint64_t mpirun_grace_ns = 3 * second_ns;     // for mpirun to end after its ranks
+constexpr std::uint64_t ranks_settled_ns = 2 * second_ns;    // mpirun forks its ranks at once
+constexpr std::uint32_t replacement_count_max = 1000;        // a program that always dies must not be started for ever
+
+sigset_t supervised_signals() noexcept {
+    sigset_t set{};
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    struct sigaction action {};
+    // Started with nohup, we go on when the terminal closes.
+    if (sigaction(SIGHUP, nullptr, &action) != 0 || action.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
+    return set;
+}
+
+std::string how_it_ended(const MemberProcess& process) {
+    const auto signal = process.ending_signal();
+    return signal ? signal_name(*signal) : fmt::format("exit status {}", process.exit_status().value_or(0));
+}
+
+}  // namespace
+
+void block_supervised_signals() noexcept {
+    const sigset_t set = supervised_signals();
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);  // whoever reads our messages may go; the job does not end for that
+}
+
+Supervisor::Supervisor(const RunOptions& options, Agent& agent)
+    : options_(options),
+      agent_(agent),
+      segment_(agent.segment()),
+      processes_(segment_),
+      display_(options, segment_, agent.arena()),
+      events_(segment_),
+      timeline_(boot_time_ns(),
+                [this](const std::string& line) {
+                    if (options_.timeline) display_.line(line);
+                }),
+      resumed_(options.faults.size(), false) {
+    const sigset_t set = supervised_signals();
+    signals_ = FileDescriptor{signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+}
+
+int Supervisor::run() {
+    if (auto started = start_members(); !started) {
+        segment_.decide_outcome(Outcome::failed, started.error().code, started.error().sentence);
+        end_all();
+        return conclude();
+    }
+    while (!finished()) {
+        wait_for_news();
+        take_signals();
+        if (interrupting_signal_ != 0) {
+            end_all();
+            break;
+        }
+        take_events();
+        take_endings();
+        resume_stopped();
+        end_forgotten();
+        end_after_failure();
+        if (options_.mode == LaunchMode::mpi) end_idle_mpirun();
+        display_.update(static_cast<std::uint32_t>(processes_.living()));
+    }
+    return conclude();
+}
+
+tl::expected<pid_t, Failure> Supervisor::start_member() {
+    auto pid = start_process({options_.program, options_.arguments, agent_.environment()});
+    if (pid) processes_.add(*pid, true);
+    return pid;
+}
+
+tl::expected<void, Failure> Supervisor::start_members() {
+    if (options_.mode == LaunchMode::mpi) {
+        auto pid = start_mpirun({options_.mpirun, options_.members, {options_.program, options_.arguments, agent_.environment()}});
+        if (!pid) return tl::unexpected(std::move(pid.error()));
+        mpirun_pid_ = *pid;
+        mpirun_ = ProcessHandle{{*pid, start_time_of(*pid)}};
+        return {};
+    }
+    for (std::uint32_t count = 0; count < options_.members; ++count) {
+        if (auto pid = start_member(); !pid) return tl::unexpected(std::move(pid.error()));
+    }
+    return {};
+}
+
+void Supervisor::wait_for_news() {
+    std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}};
+    for (const MemberProcess& process : processes_.all())
+        if (!process.ended && process.handle.valid()) waits.push_back({process.handle.descriptor(), POLLIN, 0});
+    if (mpirun_.valid() && !mpirun_ended_) waits.push_back({mpirun_.descriptor(), POLLIN, 0});
+    poll(waits.data(), waits.size(), look_period_ms);
+}
+
+void Supervisor::take_signals() {
+    signalfd_siginfo info{};
+    while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+        if (interrupting_signal_ == 0) interrupting_signal_ = static_cast<int>(info.ssi_signo);
+        ++interruptions_;
+    }
+}
+
+void Supervisor::take_events() {
+    while (const auto event = events_.next()) timeline_.take(*event, segment_);
+}
+
+void Supervisor::take_endings() {
+    if (options_.mode == LaunchMode::mpi) {
+        reap_mpirun();
+        find_ranks();
+    }
+    processes_.look();
+    for (const std::size_t index : processes_.collect_ended()) {
+        const MemberProcess& process = processes_.all()[index];
+        if (!process.attached()) {
+            // Nobody is to wait for it at the start.
+            segment_.header().expected_members.fetch_sub(1, std::memory_order_acq_rel);
+        } else if (process.left_in_order) {
+            someone_left_ = true;
+        } else {
+            take_events();  // what led to it is told first
+            timeline_.process_ended(*process.slot, process.ended_ns, how_it_ended(process));
+            if (options_.respawn) replace(process);
+        }
+    }
+}
+
+void Supervisor::replace(const MemberProcess& dead) {
+    const bool exited = dead.exit_status().has_value();
+    if (exited || someone_left_ || segment_.outcome() != Outcome::running || replacements_ >= replacement_count_max) return;
+    ++replacements_;
+    if (const auto pid = start_member()) timeline_.respawned(boot_time_ns(), *pid);
+    else report(pid.error().sentence);
+}
+
+void Supervisor::find_ranks() {
+    const std::size_t wanted = options_.members;
+    if (mpirun_ended_ || processes_.all().size() >= wanted || missing_ranks_counted_) return;
+    for (const pid_t pid : children_of(mpirun_pid_)) {
+        // Between fork and exec it is still mpirun.
+        const std::string name_space = environment_of(pid, "PMIX_NAMESPACE");
+        if (name_space.empty() || environment_of(pid, "PHOENIX_JOB").empty()) continue;
+        if (mpi_namespace_.empty()) mpi_namespace_ = name_space;
+        const std::size_t before = processes_.all().size();
+        processes_.add(pid, false);
+        if (processes_.all().size() > before) ranks_seen_ns_ = boot_time_ns();
+    }
+    if (ranks_seen_ns_ == 0 || boot_time_ns() < ranks_seen_ns_ + ranks_settled_ns) return;
+    // The others died before they could be seen.
+    missing_ranks_counted_ = true;
+    segment_.header().expected_members.fetch_sub(static_cast<std::uint32_t>(wanted - processes_.all().size()), std::memory_order_acq_rel);
+}
+
+void Supervisor::reap_mpirun() {
+    if (!mpirun_ended_ && waitpid(mpirun_pid_, &mpirun_status_, WNOHANG) == mpirun_pid_) mpirun_ended_ = true;
+}
+
+// After a death mpirun does not always notice that all its ranks are gone.
+void Supervisor::end_idle_mpirun() {
+    const bool idle = !mpirun_ended_ && !processes_.all().empty() && processes_.living() == 0;
+    if (!idle) {
+        mpirun_idle_since_ns_ = 0;
+        return;
+    }
+    const std::uint64_t now = boot_time_ns();
+    if (mpirun_idle_since_ns_ == 0) mpirun_idle_since_ns_ = now;
+    if (now > mpirun_idle_since_ns_ + 2 * mpirun_grace_ns) mpirun_.signal(SIGKILL);
+    else if (now > mpirun_idle_since_ns_ + mpirun_grace_ns) mpirun_.signal(SIGTERM);
+}
+
+void Supervisor::resume_stopped() {
+    const std::uint64_t now = boot_time_ns();
+    for (std::size_t index = 0; index < resumed_.size(); ++index) {
+        const FaultEntry& fault = segment_.faults()[index];
+        const std::uint32_t fired = fault.fired.load(std::memory_order_acquire);
+        const std::uint64_t since = fault.fired_at_ns.load(std::memory_order_acquire);
+        if (resumed_[index] || fault.resume_after_ns == 0 || fired == 0 || since == 0 || now < since + fault.resume_after_ns) continue;
+        const auto& all = processes_.all();
+        const auto process = std::find_if(all.begin(), all.end(), [&](const MemberProcess& candidate) {
+            return !candidate.ended && candidate.slot == fired - 1;
+        });
+        // It marks the fault before it stops itself: a SIGCONT that comes first would be lost.
+        if (process != all.end() && process_state(process->identity.pid) != 'T') {
+            if (now < since + fault.resume_after_ns + second_ns) continue;
+        } else if (process != all.end()) {
+            process->handle.signal(SIGCONT);
+        }
+        resumed_[index] = true;
+    }
+}
+
+// A member that is stopped when the others have left has nobody who would notice.
+void Supervisor::end_forgotten() {
+    if (!someone_left_) return;
+    const Settings& settings = options_.settings;
+    const std::uint64_t patience = std::uint64_t{settings.heartbeat_period_ms} * settings.heartbeat_misses_max * 1'000'000;
+    const std::uint64_t now = boot_time_ns();
+    for (std::size_t index = 0; index < processes_.all().size(); ++index) {
+        const MemberProcess& process = processes_.all()[index];
+        if (process.ended || process_state(process.identity.pid) != 'T' || is_traced(process.identity.pid)) {
+            stopped_since_.erase(index);
+            continue;
+        }
+        const auto [since, fresh] = stopped_since_.try_emplace(index, now);
+        if (!fresh && now > since->second + patience) process.handle.signal(SIGKILL);
+    }
+}
+
+void Supervisor::end_after_failure() {
+    if (segment_.outcome() != Outcome::failed) return;
+    const std::uint64_t now = boot_time_ns();
+    if (failed_since_ns_ == 0) failed_since_ns_ = now;
+    if (now > failed_since_ns_ + failure_grace_ns) processes_.signal_all(SIGKILL);
+}
+
+bool Supervisor::finished() const {
+    if (options_.mode == LaunchMode::mpi) return mpirun_ended_ && processes_.living() == 0;
+    return processes_.living() == 0;
+}
+
+void Supervisor::end_all() {
+    if (interrupting_signal_ != 0) {
+        const char* how = interrupting_signal_ == SIGINT ? "Ctrl-C" : interrupting_signal_ == SIGHUP ? "SIGHUP" : "SIGTERM";
+        segment_.decide_outcome(Outcome::interrupted, Errc::interrupted, fmt::format("Interrupted by {}; all members were ended.", how));
+    }
+    const auto signal_everybody = [&](int number) {
+        processes_.signal_all(number);
+        if (number == SIGTERM) processes_.signal_all(SIGCONT);  // a stopped one takes SIGTERM only then
+        if (!mpirun_ended_) mpirun_.signal(number);
+    };
+    take_endings();
+    signal_everybody(SIGTERM);
+    const std::uint64_t start = boot_time_ns();
+    const std::uint32_t interruptions = interruptions_;
+    bool killed = false;
+    while (!finished() || (mpirun_.valid() && !mpirun_ended_)) {
+        wait_for_news();
+        take_signals();
+        take_endings();
+        const std::uint64_t now = boot_time_ns();
+        // A second Ctrl-C does not wait.
+        if (now > start + polite_end_ns || interruptions_ > interruptions) {
+            signal_everybody(SIGKILL);
+            killed = true;
+        }
+        if (killed && now > start + polite_end_ns + kill_wait_ns) {
+            report("Some processes do not die even by SIGKILL (they wait for a device); see 'ps -o pid,stat,cmd'.");
+            return;
+        }
+    }
+}
+
+void Supervisor::report(const std::string& sentence) { display_.line("pflight: " + sentence); }
+
+int Supervisor::conclude() {
+    processes_.look();
+    processes_.collect_ended();
+    take_events();
+    remove_open_mpi_segments(mpi_namespace_);
+    std::optional<LastCheckpoint> checkpoint;
+    if (const auto step = timeline_.last_checkpoint()) checkpoint = {*step, options_.settings.checkpoint_directory};
+    const Verdict verdict = verdict_of(processes_.all(), checkpoint);
+    int status = 1;
+    if (segment_.outcome() == Outcome::running) {
+        segment_.decide_outcome(verdict.outcome, verdict.code, verdict.sentence);
+        status = verdict.exit_status;
+    } else if (segment_.outcome() == Outcome::completed) {
+        status = verdict.outcome == Outcome::completed ? 0 : verdict.exit_status;
+    }
+    const std::string summary = timeline_.summary();
+    if (!summary.empty() && !options_.quiet) report(summary + ".");
+    if (status != 0 && segment_.header().outcome_shown.exchange(1) == 0) {
+        switch (segment_.outcome()) {
+            case Outcome::deciding: report("The job failed, and the member that was to say why died on the way."); break;
+            case Outcome::completed: report(verdict.sentence); break;
+            default: report(segment_.outcome_text()); break;
+        }
+    }
+    return interrupting_signal_ != 0 && status != 0 ? 128 + interrupting_signal_ : status;
+}
+
+}  // namespace phoenix::pflight

@@ -1,0 +1,31 @@
+#pragma once
+/// How a job ended, from how its processes ended. Pure.
+
+#include "pflight/members.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace phoenix::pflight {
+
+struct LastCheckpoint {
+    std::uint64_t step{0};
+    std::string directory;
+};
+
+struct Verdict {
+    Outcome outcome{Outcome::completed};
+    Errc code{Errc::internal};  ///< Unless completed.
+    std::string sentence;       ///< Unless completed.
+    int exit_status{0};
+};
+
+/// All processes have ended and nobody has decided the outcome. Completed means: at least one member left in good order
+/// and nobody exited by itself with another status than 0.
+[[nodiscard]] Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optional<LastCheckpoint>& checkpoint);
+
+/// "SIGKILL" and so on.
+[[nodiscard]] std::string signal_name(int number);
+
+}  // namespace phoenix::pflight
