@@ -41,15 +41,21 @@ struct Region {
     /// Calls visit(pointer, count) for each contiguous run, in row-major order.
     template <typename Visit>
     void for_each_run(Visit&& visit) const {
-        const bool rows_contiguous = strides[2] == 1;
-        for (std::uint64_t i = 0; i < extents[0]; ++i)
-            for (std::uint64_t j = 0; j < extents[1]; ++j) {
-                T* row = first + static_cast<std::ptrdiff_t>(i) * strides[0] + static_cast<std::ptrdiff_t>(j) * strides[1];
-                if (rows_contiguous) {
-                    visit(row, extents[2]);
+        if (elements() == 0) return;
+        // The innermost axis that is one: the unused ones behind it have extent 1 and must not cut a row in elements.
+        std::size_t inner = 2;
+        while (inner > 0 && extents[inner] == 1) --inner;
+        const bool contiguous = strides[inner] == 1;
+        std::array<std::uint64_t, 3> outer = extents;
+        outer[inner] = 1;
+        for (std::uint64_t i = 0; i < outer[0]; ++i)
+            for (std::uint64_t j = 0; j < outer[1]; ++j) {
+                T* run = first + static_cast<std::ptrdiff_t>(i) * strides[0] + static_cast<std::ptrdiff_t>(j) * strides[1];
+                if (contiguous) {
+                    visit(run, extents[inner]);
                 } else {
-                    for (std::uint64_t k = 0; k < extents[2]; ++k)
-                        visit(row + static_cast<std::ptrdiff_t>(k) * strides[2], std::uint64_t{1});
+                    for (std::uint64_t k = 0; k < extents[inner]; ++k)
+                        visit(run + static_cast<std::ptrdiff_t>(k) * strides[inner], std::uint64_t{1});
                 }
             }
     }
