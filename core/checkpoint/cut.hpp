@@ -26,8 +26,8 @@ struct ElementType {
 inline constexpr unsigned rank_max = 3;
 
 struct FieldLayout {
-    std::string name;  ///< Not empty, without '/' and not ending in ".offsets" or ".shapes".
-    ElementType type;
+    std::string name{};  ///< Not empty, without '/' and not ending in ".offsets" or ".shapes".
+    ElementType type{};
     unsigned rank{1};       ///< 0 to rank_max.
     bool resizable{false};  ///< Parts are joined by concatenation even where their shapes happen to be equal.
     friend bool operator==(const FieldLayout&, const FieldLayout&) = default;
@@ -35,14 +35,14 @@ struct FieldLayout {
 
 /// Bytes under a name: the result of a finished phase, of a once-cell.
 struct Record {
-    std::string name;
-    std::vector<std::byte> bytes;
+    std::string name{};
+    std::vector<std::byte> bytes{};
     friend bool operator==(const Record&, const Record&) = default;
 };
 
 /// Everything about a cut that is not a VNode's.
 struct CutDescription {
-    std::string domain;
+    std::string domain{};
     std::uint64_t layout_hash{};  ///< Of the program: phases, fields, VNodes; compared on restart.
     std::uint64_t lineage{};      ///< Drawn at random by a fresh start, kept by restarts. Only checkpoints of the own
                                   ///< lineage are ever pruned.
@@ -51,8 +51,8 @@ struct CutDescription {
     std::uint64_t step{};
     std::uint32_t generation{};  ///< Grows with every restart and rollback. Newest = highest (generation, step).
     std::uint64_t seed{};
-    std::vector<FieldLayout> fields;
-    std::vector<Record> records;  ///< Used by finish() only.
+    std::vector<FieldLayout> fields{};
+    std::vector<Record> records{};  ///< Used by finish() only.
 };
 
 /// Refuses descriptions that cannot be stored.
@@ -73,9 +73,9 @@ using MutableFieldView = BasicFieldView<std::byte>;
 
 /// What is written of one VNode. Views, valid while the part is written.
 struct VNodeView {
-    std::vector<FieldView> fields;                     ///< In the order of CutDescription::fields.
-    std::span<const std::byte> state;                  ///< Opaque: channel tables, counters.
-    std::vector<std::span<const std::byte>> messages;  ///< Those that cross the cut, in order; opaque.
+    std::vector<FieldView> fields{};                     ///< In the order of CutDescription::fields.
+    std::span<const std::byte> state{};                  ///< Opaque: channel tables, counters.
+    std::vector<std::span<const std::byte>> messages{};  ///< Those that cross the cut, in order; opaque.
 };
 
 [[nodiscard]] inline std::uint64_t elements_of(const Extents& extents) { return extents[0] * extents[1] * extents[2]; }

@@ -1,8 +1,10 @@
 #include "checkpoint/hdf5_file.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <hdf5.h>
+#include <string_view>
 #include <utility>
 
 namespace phoenix::checkpoint {
@@ -231,11 +233,12 @@ Result<void> Hdf5Writer::close() {
     // A failure to flush shows here.
     impl_->need(impl_->file.reset(), "close", impl_->path);
     if (impl_->ok()) return {};
-    const bool full = impl_->problem.find("errno = 28") != std::string::npos ||  // ENOSPC
-                      impl_->problem.find("errno = 27") != std::string::npos;    // EFBIG
-    return fail(full ? FailureKind::disk_full : FailureKind::system,
-                fmt::format("HDF5 could not write '{}': {}; {}", impl_->path, impl_->problem,
-                            full ? "free some space or give another directory" : "give another directory"));
+    // HDF5 hides the system's reason in its text; the sentence for it is better than HDF5's page of figures.
+    constexpr std::string_view mark = "errno = ";
+    const std::size_t at = impl_->problem.find(mark);
+    if (at != std::string::npos) return refused("write", impl_->path, std::atoi(&impl_->problem[at + mark.size()]));
+    return fail(FailureKind::system,
+                fmt::format("HDF5 could not write '{}': {}; give another directory", impl_->path, impl_->problem));
 }
 
 struct Hdf5Reader::Impl : Session {

@@ -15,10 +15,10 @@ namespace phoenix::checkpoint {
 
 /// What the program that restarts is; each member left empty accepts anything.
 struct Expectation {
-    std::optional<std::string> domain;
-    std::optional<std::uint64_t> layout_hash;
-    std::optional<std::uint32_t> vnodes;
-    std::optional<std::vector<FieldLayout>> fields;
+    std::optional<std::string> domain{};
+    std::optional<std::uint64_t> layout_hash{};
+    std::optional<std::uint32_t> vnodes{};
+    std::optional<std::vector<FieldLayout>> fields{};
 };
 
 /// How much is read to find damage before a checkpoint is called valid.
