@@ -203,7 +203,7 @@ void World::stop(Process& process) {
     if (random(2) == 0) {
         plan_at(now_ + random(500), [this, &process] { process.stopped = false; });
         plan_at(now_ + 500 + random(100), [this, &process] {
-            process.seems_hung = false;  // its heartbeat was seen again
+            process.seems_hung = process.stopped;  // its heartbeat was seen again, unless it was stopped once more
             tell_news();
         });
     }
