@@ -137,9 +137,9 @@ struct alignas(64) OnceCell {
     std::atomic<std::uint64_t> state;   //  8  0 open | (slot + 1) << 32 | incarnation: claimed | ~0: recorded
     std::uint64_t result_offset;        // 16  in the arena; valid once recorded
     std::uint64_t result_size;          // 24  bytes
-    std::array<char, 32> name;          // 32  first bytes of the name, for messages
+    std::array<char, 96> name;          // 32  zero-terminated; written by whoever took the cell
 };
-static_assert(sizeof(OnceCell) == 64);
+static_assert(sizeof(OnceCell) == 128);
 
 enum class FaultKind : std::uint32_t { none = 0, kill = 1, stop = 2 };
 

@@ -50,13 +50,22 @@ std::optional<std::size_t> Channel::find(std::uint32_t tag) const noexcept {
 
 std::optional<RecordRef> Channel::take(std::uint32_t tag) {
     const auto index = find(tag);
-    if (!index) return std::nullopt;
-    const RecordRef ref = pending[*index];
+    return index ? std::optional{remove(*index)} : std::nullopt;
+}
+
+std::optional<RecordRef> Channel::take_next() {
+    if (empty()) return std::nullopt;
+    const auto index = find(pending[pending_head].record->tag());
+    return index ? std::optional{remove(*index)} : std::nullopt;
+}
+
+RecordRef Channel::remove(std::size_t index) {
+    const RecordRef ref = pending[index];
     consumed.add(ref.record->sequence);
-    if (*index == pending_head) {
+    if (index == pending_head) {
         ++pending_head;
     } else {
-        pending.erase(pending.begin() + static_cast<std::ptrdiff_t>(*index));
+        pending.erase(pending.begin() + static_cast<std::ptrdiff_t>(index));
     }
     if (pending_head > 64 && pending_head * 2 > pending.size()) {
         pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(pending_head));
@@ -106,17 +115,20 @@ void read_channels(const std::byte* from, std::uint64_t count, ChannelTable& tab
     }
 }
 
-bool committed_contains(const std::byte* from, std::uint64_t count, std::uint32_t peer, std::uint64_t sequence) noexcept {
-    for (std::uint64_t index = 0; index < count; ++index) {
-        const auto commit = load<ChannelCommit>(from);
-        from += sizeof commit;
+bool committed_contains(std::span<const std::byte> bytes, std::uint64_t count, std::uint32_t peer,
+                        std::uint64_t sequence) noexcept {
+    std::size_t at = 0;
+    for (std::uint64_t index = 0; index < count && at + sizeof(ChannelCommit) <= bytes.size(); ++index) {
+        const auto commit = load<ChannelCommit>(bytes.data() + at);
+        at += sizeof commit;
+        const std::size_t above_bytes = 8 * std::size_t{commit.above_count};
         if (commit.peer == peer) {
             if (sequence < commit.low) return true;
-            for (std::uint32_t above = 0; above < commit.above_count; ++above)
-                if (load<std::uint64_t>(from + 8 * std::size_t{above}) == sequence) return true;
+            for (std::size_t above = 0; above < above_bytes && at + above + 8 <= bytes.size(); above += 8)
+                if (load<std::uint64_t>(bytes.data() + at + above) == sequence) return true;
             return false;
         }
-        from += 8 * std::size_t{commit.above_count};
+        at += above_bytes;
     }
     return false;
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -48,12 +49,15 @@ struct Channel {
     void insert(const RecordRef& ref);
     /// Takes the first record with `tag`, all before it on the channel having arrived; consumes it.
     [[nodiscard]] std::optional<RecordRef> take(std::uint32_t tag);
+    /// Takes the next record whatever its tag, unless one before it is missing; consumes it.
+    [[nodiscard]] std::optional<RecordRef> take_next();
     /// Whether take(tag) would succeed.
     [[nodiscard]] bool has(std::uint32_t tag) const noexcept { return find(tag).has_value(); }
     [[nodiscard]] bool empty() const noexcept { return pending_head == pending.size(); }
 
   private:
     [[nodiscard]] std::optional<std::size_t> find(std::uint32_t tag) const noexcept;
+    [[nodiscard]] RecordRef remove(std::size_t index);
 };
 
 /// The channels of one VNode, found by peer. Few as a rule: searched in line, indexed beyond 16.
@@ -89,8 +93,9 @@ static_assert(sizeof(ChannelCommit) == 24);
 void write_channels(const ChannelTable& table, std::byte* to) noexcept;
 /// Replaces the table by what a commit stored; nothing is pending.
 void read_channels(const std::byte* from, std::uint64_t count, ChannelTable& table);
-/// Whether the commit says that `sequence` from `peer` is consumed; false if it knows no such channel.
-[[nodiscard]] bool committed_contains(const std::byte* from, std::uint64_t count, std::uint32_t peer,
+/// Whether the commit in `bytes` says that `sequence` from `peer` is consumed; false if it knows no such channel. Reads
+/// nothing outside `bytes`, whatever stands there: the owner may be writing the next commit.
+[[nodiscard]] bool committed_contains(std::span<const std::byte> bytes, std::uint64_t count, std::uint32_t peer,
                                       std::uint64_t sequence) noexcept;
 
 }  // namespace phoenix

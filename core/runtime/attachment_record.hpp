@@ -1,0 +1,20 @@
+#pragma once
+/// A process's own slot in the member table: registration (Algorithm 1) and leaving.
+
+#include "runtime/member_context.hpp"
+
+#include <tl/expected.hpp>
+
+namespace phoenix {
+
+/// Attaches this process to its job, or founds one, and registers it as a member: ValidateIdentity and
+/// VerifyGovernancePolicies (credential, version, user: attach_or_found), RegisterCapabilities, AddEntityToRegistry (a free
+/// slot, by compare-and-swap). ACTIVE it becomes with the next view, which the coordinator proposes.
+/// @error refused  The member table is full, or what attach_or_found() refuses. Nothing is left behind.
+[[nodiscard]] tl::expected<MemberContext, Failure> register_member();
+
+/// Says that this member has finished in good order; if it is the last one and no launcher is there, removes the job's
+/// names from /dev/shm.
+void leave_job(MemberContext& context) noexcept;
+
+}  // namespace phoenix

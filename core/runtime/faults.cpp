@@ -1,0 +1,61 @@
+#include "runtime/faults.hpp"
+
+#include "base/clock.hpp"
+#include "base/process.hpp"
+#include "memory/event_ring.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <unistd.h>
+
+namespace phoenix {
+
+FaultWatch::FaultWatch(const MemberContext& context) noexcept
+    : context_(&context), armed_(context.header().fault_count.load(std::memory_order_acquire) != 0) {}
+
+bool FaultWatch::meant(const FaultEntry& entry) const {
+    if (entry.target >= 0) return static_cast<std::uint32_t>(entry.target) == context_->slot;
+    const View view = context_->current_view();
+    LivenessTable liveness{};
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = context_->segment().member(slot);
+        if (view.members[slot].state == MemberState::active && !is_alive({record.pid, record.start_time}))
+            liveness[slot] = Liveness::dead;
+    }
+    if (entry.target == -1) {
+        const auto coordinator = coordinator_of(view, liveness);
+        return coordinator && coordinator->value == context_->slot;
+    }
+    std::uint64_t living = 0;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        living += view.members[slot].state == MemberState::active && liveness[slot] == Liveness::alive;
+    if (living < 2) return false;  // chaos never takes the last one
+    std::uint64_t pick = entry.pick % living;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (view.members[slot].state != MemberState::active || liveness[slot] != Liveness::alive) continue;
+        if (pick-- == 0) return slot == context_->slot;
+    }
+    return false;
+}
+
+void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {
+    const auto faults = context_->segment().faults();
+    const std::uint32_t count = std::min(context_->header().fault_count.load(std::memory_order_acquire), fault_count_max);
+    bool left = false;
+    for (std::uint32_t index = 0; index < count; ++index) {
+        FaultEntry& entry = faults[index];
+        if (entry.fired.load(std::memory_order_acquire) != 0) continue;
+        left = true;
+        if (entry.after != 0 && faults[entry.after - 1].fired.load(std::memory_order_acquire) == 0) continue;
+        const auto due = entry.step_fraction >= 0 ? static_cast<std::uint64_t>(entry.step_fraction * static_cast<double>(steps)) : entry.step;
+        if (step < due || !meant(entry)) continue;
+        std::uint32_t unfired = 0;
+        if (!entry.fired.compare_exchange_strong(unfired, context_->slot + 1, std::memory_order_acq_rel)) continue;
+        record_event(context_->segment(), EventKind::fault_fired, context_->slot, index);
+        entry.fired_at_ns.store(boot_time_ns(), std::memory_order_release);
+        kill(getpid(), entry.kind == static_cast<std::uint32_t>(FaultKind::stop) ? SIGSTOP : SIGKILL);
+    }
+    armed_ = left;
+}
+
+}  // namespace phoenix

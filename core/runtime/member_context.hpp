@@ -1,0 +1,60 @@
+#pragma once
+/// What all parts of the runtime in this process share: the job's memory, this member's place in it, news.
+
+#include "control/attachment.hpp"
+#include "memory/extent_pool.hpp"
+#include "memory/settings.hpp"
+#include "membership/view.hpp"
+#include "runtime/domain_layout.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace phoenix {
+
+/// One per process. The service thread uses segment, arena, settings and slot; all else is the main thread's.
+struct MemberContext {
+    JobAccess access;
+    Settings settings;
+    std::uint32_t slot{0};
+    std::uint32_t incarnation{0};
+    bool oversubscribed{false};  ///< Members outnumber cores: sleep at once instead of spinning.
+
+    [[nodiscard]] ControlSegment& segment() const noexcept { return *access.segment; }
+    [[nodiscard]] ControlHeader& header() const noexcept { return access.segment->header(); }
+    [[nodiscard]] const Arena& arena() const noexcept { return access.arena; }
+    [[nodiscard]] MemberRecord& record() const noexcept { return access.segment->member(slot); }
+    [[nodiscard]] bool job_running() const noexcept { return segment().outcome() == Outcome::running; }
+
+    /// Header of domain `index`; nullptr if it is not published yet.
+    [[nodiscard]] DomainHeader* domain_header(std::uint32_t index) const noexcept {
+        const std::uint64_t offset = header().domains[index].load(std::memory_order_acquire);
+        return offset == 0 ? nullptr : &arena().object<DomainHeader>(offset);
+    }
+    [[nodiscard]] VNodeRecord& vnode_record(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
+        return arena().object<VNodeRecord>(domain.records_offset + std::uint64_t{vnode} * domain.record_stride);
+    }
+    [[nodiscard]] AtomicDirectoryWord& directory_word(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
+        return arena().object<AtomicDirectoryWord>(domain.directory_offset + std::uint64_t{vnode} * 8);
+    }
+    [[nodiscard]] View current_view() const;
+    /// Wakes every member: there is news.
+    void ring_all() const noexcept;
+    /// True if the member of that slot and incarnation was seen dead or has retired, by the current view.
+    [[nodiscard]] bool seen_dead(std::uint32_t member, std::uint32_t member_incarnation) const;
+
+    /// Members that have failed so far, by the view in force.
+    [[nodiscard]] std::uint32_t failed_members() const;
+
+    /// Ends the job with an error, unless it has ended already, wakes everybody and throws what ended it.
+    [[noreturn]] void fail(Errc code, std::string_view sentence) const;
+    /// The same without throwing; for threads and destructors.
+    void fail_quietly(Errc code, std::string_view sentence) const noexcept;
+    /// Throws the job's error if it has ended with one.
+    void throw_if_ended() const;
+};
+
+/// Reads the view in force.
+[[nodiscard]] View read_view(const ControlSegment& segment);
+
+}  // namespace phoenix

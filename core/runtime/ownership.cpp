@@ -1,0 +1,136 @@
+#include "base/check.hpp"
+#include "memory/event_ring.hpp"
+#include "runtime/runtime_state.hpp"
+
+#include <algorithm>
+
+namespace phoenix::detail {
+
+void DomainState::follow_directory() {
+    const std::uint32_t self = runtime_->context.slot;
+    std::vector<std::uint32_t> to_load;
+    for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
+        const DirectoryWord at{word(v).load(std::memory_order_acquire)};
+        const bool mine = at.owned_by(MemberSlot{self});
+        if (states_[v] && (!mine || at.version() != states_[v]->directory_version)) drop(*states_[v]);
+        if (mine && !states_[v]) to_load.push_back(v);
+    }
+    if (!to_load.empty()) load(to_load);
+}
+
+// The directory gives these VNodes to this member already. The order matters (rule 3): the word was changed first; now a
+// fence, then the logs are scanned. A sender that published too late to be seen looks at the word after its own fence,
+// sees us, and sends again.
+void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
+    MemberRecord& mine = runtime_->context.record();
+    std::uint32_t adopted = 0;
+    for (const std::uint32_t v : vnodes) {
+        const DirectoryWord at{word(v).load(std::memory_order_acquire)};
+        states_[v] = restored_state(v);
+        states_[v]->directory_version = at.version();
+        states_[v]->adopted = at.state() == OwnerState::recovering && at.version() > 1;
+        adopted += states_[v]->adopted ? 1 : 0;
+        owned_.push_back(v);
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    scan_logs(vnodes);
+    for (const std::uint32_t v : vnodes) {
+        DirectoryWord at{word(v).load(std::memory_order_acquire)};
+        if (at.version() != states_[v]->directory_version) continue;  // given on already: the next look drops it
+        if (at.state() != OwnerState::active)
+            word(v).compare_exchange_strong(at.bits, at.activated().bits, std::memory_order_acq_rel);
+        VNodeState& self = *states_[v];
+        VNodeRecord& shared = record(v);
+        CommitSlot& slot = slot_of(shared, *header_, self.commit_number);
+        put_out_print(shared, slot);
+        if (!in_phase_) continue;
+        const bool here = slot.phase == phase_ && self.commit_number != 0;
+        const bool finished = slot.phase > phase_ || (here && (slot.flags & commit_finished) != 0);
+        self.phase = phase_;
+        self.step = here ? slot.step : 0;
+        if (finished) {
+            self.status = VNodeStatus::finished;
+            continue;
+        }
+        ++unfinished_;
+        // It may have died between its commit and the gate, or waiting there.
+        if (here && !initialising_ && checkpoint_due(self.serial) && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
+            wait_at_gate(self);
+        } else {
+            make_ready(self);
+        }
+    }
+    mine.activity.fetch_add(1, std::memory_order_release);
+    if (adopted == 0) return;
+    mine.recoveries.fetch_add(adopted, std::memory_order_relaxed);  // shown to people
+    record_event(runtime_->context.segment(), EventKind::adopted, runtime_->context.slot, adopted, header_->index);
+    if (unfinished_ == 0) runtime_->context.ring_all();
+}
+
+std::unique_ptr<VNodeState> DomainState::restored_state(std::uint32_t vnode) {
+    VNodeRecord& shared = record(vnode);
+    auto state = std::make_unique<VNodeState>();
+    state->domain = this;
+    state->index = vnode;
+    state->commit_number = shared.select.load(std::memory_order_acquire);
+    const CommitSlot& slot = slot_of(shared, *header_, state->commit_number);
+    if (state->commit_number != 0) {
+        state->phase = slot.phase;
+        state->serial = slot.serial;
+        state->step = slot.step;
+        state->stop_called = (slot.flags & commit_stopped) != 0;
+        state->sync_round = slot.sync_round;
+        state->cast_round = slot.cast_round;
+        if (slot.channel_extent != 0) read_channels(runtime_->pool.data(slot.channel_extent), slot.channel_count, state->channels);
+    }
+    init_fields(*state, slot);
+    if (state->phase != phase_) state->stop_called = false;
+    shared.wait.store(0, std::memory_order_release);
+    if (runtime_->context.settings.verify_replay) state->trace = std::make_unique<std::vector<TraceItem>>();
+    return state;
+}
+
+// Finds every record of the node for these VNodes that their commits have not consumed, in whosever log it lies: of the
+// living, of the dead, of any past owner.
+void DomainState::scan_logs(const std::vector<std::uint32_t>& vnodes) {
+    if (vnodes.empty()) return;
+    const ExtentPool& pool = runtime_->pool;
+    pool.for_each([&](ExtentId id, std::uint64_t owner_word, const ExtentOwner& owner) {
+        if (owner.kind != ExtentKind::chunk) return;
+        scan_chunk(pool, id, owner_word, [&](const RecordRef& ref, const Record& head) {
+            if (head.domain() != header_->index || head.destination >= options_.vnodes) return;
+            VNodeState* self = states_[head.destination].get();
+            if (self == nullptr || ref.released()) return;
+            if (head.generation() != generation_ && !belongs_to_now(head)) return ref.release();
+            file(*self, self->channels.at(head.source), ref);
+        });
+    });
+}
+
+void DomainState::drop(VNodeState& self) {
+    const std::uint32_t v = self.index;
+    PHOENIX_CHECK_NOTE(self.fiber == nullptr, "a VNode in the middle of a step changed hands");
+    const auto forget = [&self](auto& list) { list.erase(std::remove(list.begin(), list.end(), &self), list.end()); };
+    forget(ready_);
+    forget(gate_waiters_);
+    forget(collective_waiters_);
+    forget(room_waiters_);
+    if (self.status != VNodeStatus::finished && in_phase_) --unfinished_;
+    owned_.erase(std::find(owned_.begin(), owned_.end(), v));
+    states_[v].reset();
+}
+
+void DomainState::give_away(VNodeState& self, std::uint32_t member) {
+    DirectoryWord at{word(self.index).load(std::memory_order_acquire)};
+    const std::uint32_t v = self.index;
+    if (at.executed_by(MemberSlot{runtime_->context.slot}))
+        word(v).compare_exchange_strong(at.bits, at.given_to(MemberSlot{member}).bits);  // seq_cst: as in Service::change_owners
+    drop(self);
+    header_->directory_news.fetch_add(1, std::memory_order_release);
+    runtime_->context.ring_all();
+}
+
+VNodeRecord& DomainState::record(std::uint32_t vnode) const noexcept { return runtime_->context.vnode_record(*header_, vnode); }
+AtomicDirectoryWord& DomainState::word(std::uint32_t vnode) const noexcept { return runtime_->context.directory_word(*header_, vnode); }
+
+}  // namespace phoenix::detail

@@ -1,0 +1,404 @@
+#include "base/clock.hpp"
+#include "memory/event_ring.hpp"
+#include "messaging/doorbell.hpp"
+#include "runtime/crash_report.hpp"
+#include "runtime/runtime_state.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace phoenix::detail {
+
+namespace {
+
+void pause_briefly() noexcept {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+bool finished_in(const CommitSlot& slot, std::uint32_t phase) noexcept {
+    return slot.phase > phase || (slot.phase == phase && (slot.flags & commit_finished) != 0);
+}
+
+constexpr int unwind_attempts_max = 1000;
+
+}  // namespace
+
+RunResult DomainState::run_phase(bool initialise, std::uint64_t steps, const StepFunction& step) {
+    if (in_phase_ || FiberPool::current() != nullptr)
+        throw Error{Errc::wrong_state, fmt::format("run() or initialise() of domain '{}' was called inside a step.", name_)};
+    seal();
+    const std::uint32_t phase = ++phases_;
+    const std::string cell = fmt::format("phase/{}/{}", name_, phase);
+    std::string recorded;
+    RunResult result;
+    if (!runtime_->recorded(cell, recorded)) {
+        initialising_ = initialise;
+        step_ = step;
+        begin_phase(phase, steps);
+        execute_until_done(steps);
+        recorded = runtime_->once(cell, [&] { return to_bytes(phase_result(phase, steps)); });
+        if (runtime_->context.slot == 0 || owned_.size() == options_.vnodes)
+            record_event(runtime_->context.segment(), EventKind::phase_ended, header_->index, phase);
+    }
+    std::memcpy(&result, recorded.data(), std::min(recorded.size(), sizeof result));
+    return result;
+}
+
+void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
+    phase_ = phase;
+    phase_steps_ = steps;
+    done_cursor_ = 0;
+    in_phase_ = true;
+    unwinding_ = false;
+    std::uint32_t highest = header_->phase.load(std::memory_order_acquire);
+    while (highest < phase && !header_->phase.compare_exchange_weak(highest, phase, std::memory_order_acq_rel)) {
+    }
+    if (highest <= phase) header_->phase_steps.store(steps, std::memory_order_relaxed);  // shown to people; the same in all members
+    unfinished_ = 0;
+    ready_.clear();
+    for (const std::uint32_t v : owned_) {
+        VNodeState& self = *states_[v];
+        self.phase = phase;
+        self.step = 0;
+        self.stop_called = false;
+        self.status = VNodeStatus::ready;
+        ready_.push_back(&self);
+        ++unfinished_;
+    }
+    directory_seen_ = ~std::uint64_t{0};
+    attention_seen_ = runtime_->context.record().attention.load(std::memory_order_acquire) - 1;
+}
+
+void DomainState::execute_until_done(std::uint64_t steps) {
+    struct Leave {
+        DomainState* self;
+        ~Leave() {
+            self->in_phase_ = false;
+            self->runtime_->context.record().executing.store(0, std::memory_order_relaxed);  // no step runs any more
+        }
+    } const leave{this};
+    for (;;) {
+        handle_news();
+        runtime_->poll();
+        if (!collective_waiters_.empty()) (void)resume_collective_waiters();
+        if (!gate_waiters_.empty()) (void)open_gates();
+        if (!ready_.empty()) {
+            VNodeState& self = *ready_.front();
+            ready_.pop_front();
+            run_slice(self);
+            continue;
+        }
+        if (!room_waiters_.empty()) {
+            for (VNodeState* waiter : std::exchange(room_waiters_, {})) make_ready(*waiter);
+            continue;
+        }
+        if (unfinished_ == 0 && phase_done()) return;
+        if (steps != 0 && help_checkpoint()) continue;
+        if (!spin()) idle();
+    }
+}
+
+void DomainState::make_ready(VNodeState& self) {
+    self.status = VNodeStatus::ready;
+    ready_.push_back(&self);
+}
+
+void DomainState::handle_news() {
+    const MemberContext& context = runtime_->context;
+    const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
+    if (attention == attention_seen_) return;
+    attention_seen_ = attention;
+    if (!context.job_running()) {
+        unwind_all();
+        context.throw_if_ended();
+    }
+    roll_back_if_needed();
+    const std::uint64_t news = header_->directory_news.load(std::memory_order_acquire);
+    if (news != directory_seen_) {
+        directory_seen_ = news;
+        follow_directory();
+    }
+}
+
+void DomainState::run_slice(VNodeState& self) {
+    MemberRecord& mine = runtime_->context.record();
+    if (self.fiber == nullptr) {
+        if (self.step >= phase_steps_) return end_step(self);  // a phase of no steps: only its end is committed
+        begin_step(self);
+    }
+    mine.executing.store(executing_word(header_->index, self.index, self.serial), std::memory_order_relaxed);  // read after a death
+    mine.activity.store(mine.activity.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    self.status = VNodeStatus::running;
+    const bool over = runtime_->fibers.resume(self.fiber);
+    if (!over) return;
+    self.fiber = nullptr;
+    end_step(self);
+}
+
+void DomainState::begin_step(VNodeState& self) {
+    if (!initialising_) runtime_->faults.at_step(self.step, phase_steps_);
+    if (self.adopted) {
+        self.adopted = false;
+        record_event(runtime_->context.segment(), EventKind::resumed, runtime_->context.slot, self.index, resumed_from_, self.step);
+    }
+    self.random_calls = 0;
+    self.fresh_halo = false;
+    self.fiber = runtime_->fibers.acquire(&DomainState::fiber_entry, &self);
+    if (self.fiber == nullptr)
+        runtime_->context.fail(Errc::no_memory, "No address space for another fiber stack: use fewer VNodes that wait at once or a smaller --stack-size.");
+}
+
+void DomainState::fiber_entry(void* raw) {
+    auto& self = *static_cast<VNodeState*>(raw);
+    DomainState& domain = *self.domain;
+    try {
+        VNode vnode{self};
+        domain.step_(vnode);
+    } catch (const Unwind&) {
+        // The step does not count; whoever unwinds knows.
+    } catch (...) {
+        domain.step_error_ = std::current_exception();
+    }
+}
+
+void DomainState::step_failed(VNodeState& self, const std::exception_ptr& error) {
+    std::string what = "an exception that is no std::exception";
+    Errc code = Errc::step_failed;
+    try {
+        std::rethrow_exception(error);
+    } catch (const Error& known) {
+        code = known.code();
+        what = known.what();
+    } catch (const std::exception& known) {
+        what = known.what();
+    } catch (...) {
+        code = Errc::step_failed;  // nothing more is known of it
+    }
+    const MemberContext& context = runtime_->context;
+    if (context.job_running())
+        context.fail_quietly(code, fmt::format("VNode {} of domain '{}' threw in step {}: {}", self.index, name_, self.step, what));
+    unwind_all();
+    context.throw_if_ended();
+}
+
+void DomainState::end_step(VNodeState& self) {
+    if (unwinding_) return;
+    if (step_error_) step_failed(self, std::exchange(step_error_, nullptr));
+    MemberRecord& mine = runtime_->context.record();
+    if (self.step < phase_steps_) {
+        if (self.trace && !verify_step(self)) return;
+        for (std::uint32_t field = 0; field < header_->field_count; ++field) {
+            FieldLive& live = self.fields[field];
+            if (header_->fields[field].two_buffer == 0 || !live.touched) continue;
+            live.now = static_cast<std::uint8_t>(next_buffer(self, field));
+            live.touched = false;
+        }
+        ++self.step;
+        ++self.serial;
+        mine.steps.store(mine.steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // shown to people
+        check_stop(self);
+    }
+    after_step(self);
+}
+
+void DomainState::after_step(VNodeState& self) {
+    const bool finished = self.stop_called || self.step >= phase_steps_;
+    const bool global = options_.recovery == Recovery::global;
+    const bool checkpoint = !initialising_ && checkpoint_due(self.serial);
+    const bool due = finished || checkpoint || self.step % options_.commit_every == 0;
+    if (global && due && !cut_closed(self.commit_number)) {
+        // The slot about to be written holds the cut that everybody could still go back to.
+        return wait_at_gate(self);
+    }
+    if (global && due) release_closed(self);
+    if (due || (!global && (!self.print.empty() || record(self.index).commit_wanted.load(std::memory_order_relaxed) != 0))) commit(self, finished);
+    if (checkpoint && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
+        return wait_at_gate(self);
+    }
+    go_on(self, finished);
+}
+
+void DomainState::wait_at_gate(VNodeState& self) {
+    self.status = VNodeStatus::at_gate;
+    gate_waiters_.push_back(&self);
+    show_wait(self, WaitKind::gate, 0, 0);
+    // The others look whether this was the last one.
+    if (ready_.empty()) runtime_->context.ring_all();
+}
+
+// Puts what a VNode waits for where the deadlock verdict and the progress output see it.
+void DomainState::show_wait(const VNodeState& self, WaitKind kind, std::uint32_t peer, std::uint32_t tag) noexcept {
+    VNodeRecord& mine = record(self.index);
+    if (kind != WaitKind::none) {
+        mine.wait_since.store(boot_time_ns(), std::memory_order_relaxed);  // both published by the next store
+        mine.wait_step.store(self.step, std::memory_order_relaxed);
+    }
+    mine.wait.store(static_cast<std::uint64_t>(kind) | std::uint64_t{tag} << 8 | std::uint64_t{peer} << 32, std::memory_order_release);
+}
+
+void DomainState::go_on(VNodeState& self, bool finished) {
+    if (!finished) return make_ready(self);
+    self.status = VNodeStatus::finished;
+    // Whoever finishes its last VNode tells the others to look whether the phase is over.
+    if (--unfinished_ == 0) runtime_->context.ring_all();
+}
+
+bool DomainState::open_gates() {
+    std::vector<VNodeState*> still;
+    bool opened = false;
+    for (VNodeState* waiter : std::exchange(gate_waiters_, {})) {
+        VNodeState& self = *waiter;
+        VNodeRecord& mine = record(self.index);
+        const bool committed = slot_of(mine, *header_, self.commit_number).serial == self.serial && self.commit_number != 0;
+        if (!committed) {  // before a cut
+            if (cut_closed(self.commit_number)) {
+                opened = true;
+                show_wait(self, WaitKind::none, 0, 0);
+                after_step(self);
+            } else {
+                gate_waiters_.push_back(waiter);
+            }
+        } else if (header_->gate_open.load(std::memory_order_acquire) >= self.serial) {
+            opened = true;
+            show_wait(self, WaitKind::none, 0, 0);
+            go_on(self, self.stop_called || self.step >= phase_steps_);
+        } else {
+            gate_waiters_.push_back(waiter);
+        }
+    }
+    return opened;
+}
+
+bool DomainState::phase_done() {
+    for (; done_cursor_ < options_.vnodes; ++done_cursor_) {
+        VNodeRecord& other = record(done_cursor_);
+        const CommitSlot& slot = slot_of(other, *header_, other.select.load(std::memory_order_acquire));
+        if (!finished_in(slot, phase_) || (options_.recovery == Recovery::global && slot.generation != generation_ && slot.phase == phase_)) return false;
+    }
+    return true;
+}
+
+RunResult DomainState::phase_result(std::uint32_t phase, std::uint64_t steps) {
+    RunResult result;
+    std::uint32_t stopped = 0;
+    std::uint32_t other = 0;
+    for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
+        VNodeRecord& mine = record(v);
+        const CommitSlot& slot = slot_of(mine, *header_, mine.select.load(std::memory_order_acquire));
+        const bool has_stopped = (slot.flags & commit_stopped) != 0;
+        stopped += has_stopped ? 1 : 0;
+        if (!has_stopped) other = v;
+        result.steps = slot.step;
+    }
+    result.stopped = stopped != 0;
+    if (stopped != 0 && stopped != options_.vnodes)
+        runtime_->context.fail(Errc::invalid_argument,
+                               fmt::format("{} of {} VNodes of domain '{}' called stop() in the last step of phase {}, but VNode {} did not: all must "
+                                           "call it in the same step; decide by the result of an all_reduce.",
+                                           stopped, options_.vnodes, name_, phase, other));
+    if (initialising_) result.steps = 0;
+    (void)steps;
+    return result;
+}
+
+// Lets other VNodes run. Returns when there may be what `self` waits for; the caller looks again.
+void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std::uint32_t tag) {
+    const MemberContext& context = runtime_->context;
+    if (ready_.empty() && !context.oversubscribed && kind == WaitKind::message) {
+        // Nobody else can run: spinning here saves two switches when the message is on its way.
+        const Channel& channel = self.channels.at(peer);
+        const std::uint64_t deadline = boot_time_ns() + context.settings.spin_ns;
+        for (unsigned look = 1;; ++look) {
+            runtime_->poll();
+            if (channel.has(tag)) return;
+            if (!ready_.empty() || context.record().attention.load(std::memory_order_relaxed) != attention_seen_) break;
+            if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_relaxed) != collective_seen_) break;
+            if (look % 64 == 0 && boot_time_ns() > deadline) break;
+            pause_briefly();
+        }
+    } else if (kind == WaitKind::message) {
+        runtime_->poll();
+        if (self.channels.at(peer).has(tag)) return;
+    }
+    self.wait_kind = kind;
+    self.wait_peer = peer;
+    self.wait_tag = tag;
+    self.status = VNodeStatus::waiting;
+    if (kind == WaitKind::all_reduce || kind == WaitKind::broadcast) collective_waiters_.push_back(&self);
+    if (kind == WaitKind::memory) room_waiters_.push_back(&self);
+    show_wait(self, kind, peer, tag);
+    FiberPool::suspend();
+    show_wait(self, WaitKind::none, 0, 0);
+    self.wait_kind = WaitKind::none;
+    throw_if_unwinding();
+}
+
+bool DomainState::resume_collective_waiters() {
+    const std::uint64_t news = header_->collective_news.load(std::memory_order_acquire);
+    if (news == collective_seen_) return false;
+    collective_seen_ = news;
+    for (VNodeState* waiter : std::exchange(collective_waiters_, {})) make_ready(*waiter);
+    return true;
+}
+
+// Waits actively for a little while. True if there is something to do.
+bool DomainState::spin() {
+    const MemberContext& context = runtime_->context;
+    if (context.oversubscribed) return false;
+    const std::uint64_t deadline = boot_time_ns() + context.settings.spin_ns;
+    for (unsigned look = 1;; ++look) {
+        if (runtime_->poll() != 0 && !ready_.empty()) return true;
+        if (context.record().attention.load(std::memory_order_acquire) != attention_seen_) return true;
+        if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_acquire) != collective_seen_) return true;
+        if (look % 64 == 0 && boot_time_ns() > deadline) return false;
+        pause_briefly();
+    }
+}
+
+void DomainState::idle() {
+    const MemberContext& context = runtime_->context;
+    MemberRecord& mine = context.record();
+    mine.executing.store(0, std::memory_order_relaxed);  // read after a death only
+    mine.waiting.store(1, std::memory_order_release);
+    prepare_sleep(mine);
+    const bool news = runtime_->mail.anything_new() || mine.attention.load(std::memory_order_acquire) != attention_seen_ ||
+                      (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_acquire) != collective_seen_) ||
+                      !ready_.empty();
+    if (news) {
+        cancel_sleep(mine);
+    } else {
+        sleep_until_rung(mine, idle_look_ns);
+        // Whatever woke us, everything is looked at again.
+        attention_seen_ = mine.attention.load(std::memory_order_acquire) - 1;
+    }
+    mine.waiting.store(0, std::memory_order_release);
+}
+
+// Takes every fiber off its stack; the steps do not count.
+void DomainState::unwind_all() noexcept {
+    unwinding_ = true;
+    for (const std::uint32_t v : owned_) {
+        VNodeState& self = *states_[v];
+        for (int attempt = 0; self.fiber != nullptr && attempt < unwind_attempts_max; ++attempt)
+            if (runtime_->fibers.resume(self.fiber)) self.fiber = nullptr;
+        // A step that catches everything and calls again and again is dropped with its stack.
+        if (self.fiber != nullptr) runtime_->fibers.abandon(std::exchange(self.fiber, nullptr));
+        show_wait(self, WaitKind::none, 0, 0);
+    }
+    step_error_ = nullptr;
+    ready_.clear();
+    collective_waiters_.clear();
+    gate_waiters_.clear();
+    room_waiters_.clear();
+}
+
+}  // namespace phoenix::detail

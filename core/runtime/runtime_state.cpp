@@ -1,0 +1,226 @@
+#include "runtime/runtime_state.hpp"
+
+#include "base/process.hpp"
+#include "memory/event_ring.hpp"
+#include "memory/once_cells.hpp"
+#include "messaging/doorbell.hpp"
+#include "runtime/attachment_record.hpp"
+#include "runtime/crash_report.hpp"
+#include "runtime/space_state.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace phoenix::detail {
+
+namespace {
+
+ControlSegment* shown_segment = nullptr;
+
+// Says why the job ended, once per job: the launcher does it if there is one.
+void show_outcome(const std::string& sentence) noexcept {
+    if (shown_segment != nullptr) {
+        const ControlHeader& header = shown_segment->header();
+        const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
+        const bool launcher = agent != 0 && is_alive({agent, header.agent_start_time});
+        const bool ours = shown_segment->outcome_text() == sentence;
+        if (ours && (launcher || shown_segment->header().outcome_shown.exchange(1) != 0)) return;
+    }
+    std::fprintf(stderr, "phoenix: %s\n", sentence.c_str());
+}
+
+// For mains that do not catch: one sentence instead of an abort, and a status that is no crash.
+[[noreturn]] void on_terminate() {
+    if (const std::exception_ptr current = std::current_exception()) {
+        try {
+            std::rethrow_exception(current);
+        } catch (const Error& error) {
+            show_outcome(error.what());
+            std::fflush(nullptr);
+            std::exit(1);
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "phoenix: uncaught exception: %s\n", error.what());
+        } catch (...) {
+            std::fprintf(stderr, "phoenix: uncaught exception of unknown type\n");
+        }
+    }
+    std::abort();
+}
+
+MemberContext register_or_throw() {
+    std::set_terminate(on_terminate);
+    signal(SIGPIPE, SIG_IGN);  // a reader that is gone must not take a member with it
+    auto context = register_member();
+    if (!context) throw Error{context.error().code, context.error().sentence};
+    return std::move(*context);
+}
+
+MemberContext begin(int& argc, char**& argv, World* world) {
+    if (world != nullptr) world->begin(argc, argv);
+    return register_or_throw();
+}
+
+}  // namespace
+
+RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
+    : context(begin(argc, argv, the_world)), world(the_world), pool(context.segment(), context.arena(), context.slot), mail(context, pool),
+      fibers(FiberPool::Options{.stack_size_bytes = static_cast<std::size_t>(context.settings.stack_size_bytes)}), faults(context) {
+    shown_segment = &context.segment();
+    install_last_words(context, fibers);
+    record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
+    service = std::make_unique<Service>(context);
+    restore_once_results();
+}
+
+RuntimeState::~RuntimeState() {
+    const bool deaths = service->seen_deaths();
+    service.reset();
+    leave_job(context);
+    if (world != nullptr) world->end(deaths);
+    domains.clear();
+    // The record must stay mapped until the very end of the process: the exit handler stores the status in it.
+    (void)context.access.segment.release();
+    forget_fibers();
+}
+
+std::size_t RuntimeState::poll() {
+    return mail.poll([this](const RecordRef& ref) {
+        const std::uint32_t index = ref.record->domain();
+        if (index >= domain_count_max) return;
+        if (DomainState* domain = domain_by_index[index]) {
+            domain->arrive(ref);
+        } else if (SpaceState* space = space_by_index[index]) {
+            space->arrive(ref);
+        }
+    });
+}
+
+void RuntimeState::sweep() {
+    mail.sweep([this](const Record& record) {
+        const std::uint32_t index = record.domain();
+        DomainState* domain = index < domain_count_max ? domain_by_index[index] : nullptr;
+        return domain != nullptr && domain->committed_consumption(record);
+    });
+}
+
+std::uint64_t RuntimeState::keep_bytes(std::string_view bytes) {
+    if (bytes.empty()) return 0;
+    auto extent = pool.allocate(bytes.size(), ExtentKind::lasting);
+    if (!extent) raise(extent.error());
+    std::memcpy(pool.data(*extent), bytes.data(), bytes.size());
+    return pool.offset(*extent);
+}
+
+bool RuntimeState::recorded(std::string_view cell_name, std::string& result) {
+    auto cell = find_once_cell(context.segment(), cell_name);
+    if (!cell) raise(cell.error());
+    if ((*cell)->state.load(std::memory_order_acquire) != ~std::uint64_t{0}) return false;
+    result.assign(reinterpret_cast<const char*>(context.arena().at((*cell)->result_offset)), (*cell)->result_size);
+    return true;
+}
+
+void RuntimeState::record(std::string_view cell_name, std::string_view result) {
+    (void)once(cell_name, [&] { return std::string{result}; });
+}
+
+std::string RuntimeState::once(std::string_view cell_name, const std::function<std::string()>& f) {
+    if (FiberPool::current() != nullptr) throw Error{Errc::wrong_state, "once(), gather() and domain() must not be called inside a step."};
+    auto cell = find_once_cell(context.segment(), cell_name);
+    if (!cell) raise(cell.error());
+    const auto dead = [this](std::uint32_t slot, std::uint32_t incarnation) { return context.seen_dead(slot, incarnation); };
+    for (;;) {
+        const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
+        const OnceStatus status = claim_once(**cell, {context.slot, context.incarnation}, dead);
+        if (status == OnceStatus::elsewhere) {
+            wait_for_news(attention);
+            continue;
+        }
+        if (status == OnceStatus::claimed) {
+            std::string result;
+            try {
+                result = f();
+            } catch (const Error& error) {
+                context.fail(error.code(), error.what());
+            } catch (const std::exception& error) {
+                context.fail(Errc::step_failed, fmt::format("'{}' threw: {}", (*cell)->name.data(), error.what()));
+            }
+            record_once(**cell, keep_bytes(result), result.size());
+            context.ring_all();
+        }
+        return {reinterpret_cast<const char*>(context.arena().at((*cell)->result_offset)), (*cell)->result_size};
+    }
+}
+
+void RuntimeState::wait_for_news(std::uint32_t attention_before) {
+    context.throw_if_ended();
+    MemberRecord& mine = context.record();
+    prepare_sleep(mine);
+    if (mine.attention.load(std::memory_order_acquire) != attention_before) {
+        cancel_sleep(mine);
+    } else {
+        sleep_until_rung(mine, idle_look_ns);
+    }
+    context.throw_if_ended();
+}
+
+std::uint32_t RuntimeState::next_member() const {
+    const View view = context.current_view();
+    for (std::uint32_t distance = 1; distance < member_count_max; ++distance) {
+        const std::uint32_t slot = (context.slot + distance) % member_count_max;
+        if (view.is_active(MemberSlot{slot})) return slot;
+    }
+    return context.slot;
+}
+
+std::uint32_t RuntimeState::publish_domain(std::uint64_t header_offset, DomainHeader& header) {
+    ControlHeader& control = context.header();
+    for (std::uint32_t index = 0; index < domain_count_max; ++index) {
+        std::uint64_t seen = control.domains[index].load(std::memory_order_acquire);
+        // The place of a maker that died before it was done is taken over.
+        const bool same = seen != 0 && std::strcmp(context.domain_header(index)->name.data(), header.name.data()) == 0;
+        if (seen != 0 && !same) continue;
+        header.index = index;
+        if (!control.domains[index].compare_exchange_strong(seen, header_offset, std::memory_order_acq_rel)) {
+            --index;
+            continue;
+        }
+        std::uint32_t count = control.domain_count.load(std::memory_order_acquire);
+        while (count < index + 1 && !control.domain_count.compare_exchange_weak(count, index + 1, std::memory_order_acq_rel)) {
+        }
+        context.ring_all();
+        return index;
+    }
+    context.fail(Errc::no_memory, fmt::format("A job has at most {} domains and spaces.", domain_count_max));
+}
+
+void RuntimeState::check_name(std::string_view name, std::uint32_t vnodes) const {
+    if (name.empty() || name.size() > 50 || name.find('/') != std::string_view::npos)
+        throw Error{Errc::invalid_argument, fmt::format("'{}' is no name for a domain or space: use 1 to 50 characters without '/'.", name)};
+    const bool taken = std::any_of(domains.begin(), domains.end(), [&](const auto& domain) { return domain->name() == name; }) ||
+                       std::any_of(spaces.begin(), spaces.end(), [&](const auto& space) { return space->name() == name; });
+    if (taken) throw Error{Errc::invalid_argument, fmt::format("There is a domain or space '{}' already; names must differ.", name)};
+    if (vnodes == 0 || vnodes > vnode_count_max)
+        throw Error{Errc::invalid_argument, fmt::format("'{}' asks for {} VNodes; 1 to {} are possible.", name, vnodes, vnode_count_max)};
+}
+
+DomainState& RuntimeState::add_domain(std::string_view name, const DomainOptions& options) {
+    check_name(name, options.vnodes);
+    if (options.commit_every == 0)
+        throw Error{Errc::invalid_argument, fmt::format("Domain '{}' has commit_every = 0; a VNode commits every 1 or more steps.", name)};
+    domains.push_back(std::make_unique<DomainState>(*this, std::string{name}, options));
+    return *domains.back();
+}
+
+SpaceState& RuntimeState::add_space(std::string_view name, const SpaceOptions& options) {
+    check_name(name, options.vnodes);
+    spaces.push_back(std::make_unique<SpaceState>(*this, std::string{name}, options));
+    return *spaces.back();
+}
+
+}  // namespace phoenix::detail

@@ -1,0 +1,249 @@
+#include "runtime/service.hpp"
+
+#include "base/clock.hpp"
+#include "memory/event_ring.hpp"
+#include "messaging/doorbell.hpp"
+#include "runtime/crash_report.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace phoenix {
+
+namespace {
+
+constexpr std::size_t reassign_batch = 65536;
+constexpr std::uint64_t populate_batch = 32ULL << 20;
+
+HangLimits hang_limits(const Settings& settings) {
+    return {settings.heartbeat_misses_max, std::uint64_t{settings.heartbeat_period_ms} * 2'000'000};
+}
+
+PublishedState published_state(Presence presence) {
+    switch (presence) {
+        case Presence::present: return PublishedState::active;
+        case Presence::leaving: return PublishedState::leaving;
+        case Presence::empty:
+        case Presence::claimed: break;
+    }
+    return PublishedState::empty;
+}
+
+}  // namespace
+
+Service::Service(MemberContext& context)
+    : context_(context), kick_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), hangs_(hang_limits(context.settings)),
+      deadlocks_(context) {
+    // Signals belong to the application's threads.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread{[this] { loop(); }};
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Service::~Service() {
+    ending_.store(true, std::memory_order_release);
+    kick();
+    thread_.join();
+}
+
+void Service::kick() noexcept {
+    const std::uint64_t one = 1;
+    // A full counter means that a kick is pending already.
+    if (write(kick_.get(), &one, sizeof one) < 0) return;
+}
+
+void Service::loop() noexcept {
+    while (!ending_.load(std::memory_order_acquire)) {
+        look_at_members();
+        beat_and_watch();
+        reconcile();
+        check_deadlock();
+        wait_for_news();
+    }
+}
+
+void Service::wait_for_news() {
+    std::vector<pollfd> entries{{kick_.get(), POLLIN, 0}};
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        if (processes_[slot] && processes_[slot]->valid() && liveness_[slot] == Liveness::alive)
+            entries.push_back({processes_[slot]->descriptor(), POLLIN, 0});
+    const bool more = context_.access.arena.populate_some(populate_batch);
+    const bool starting = !placement_was_open_;
+    const int timeout = more ? 0 : starting ? 2 : static_cast<int>(context_.settings.heartbeat_period_ms);
+    poll(entries.data(), entries.size(), timeout);
+    std::uint64_t kicks = 0;
+    if (read(kick_.get(), &kicks, sizeof kicks) > 0) look_again_ = true;
+}
+
+// Opens a pidfd for everybody who has come, notes who is dead.
+void Service::look_at_members() {
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = context_.segment().member(slot);
+        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
+        if (presence == Presence::empty || presence == Presence::claimed || slot == context_.slot) continue;
+        if (!processes_[slot]) processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
+        if (liveness_[slot] != Liveness::dead && processes_[slot]->dead()) {
+            liveness_[slot] = Liveness::dead;
+            if (presence != Presence::leaving) deaths_.store(true, std::memory_order_relaxed);  // read at the end only
+        }
+    }
+}
+
+void Service::beat_and_watch() {
+    const std::uint64_t now = boot_time_ns();
+    if (now - last_tick_ns_ < std::uint64_t{context_.settings.heartbeat_period_ms} * 1'000'000) return;
+    last_tick_ns_ = now;
+    context_.record().heartbeat.fetch_add(1, std::memory_order_relaxed);  // a sign of life, publishes nothing
+    // The first beats of the others may not be seen yet after a late tick of our own; counts start anew then.
+    (void)hangs_.begin_tick(now);
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (!processes_[slot] || liveness_[slot] == Liveness::dead) continue;
+        const MemberRecord& record = context_.segment().member(slot);
+        HeartbeatSample sample{MemberSlot{slot}, Incarnation{record.incarnation},
+                               record.heartbeat.load(std::memory_order_relaxed), false};
+        sample.traced = hangs_.suspects(sample.slot) && is_traced(record.pid);
+        liveness_[slot] = hangs_.observe(sample);
+    }
+}
+
+Observation Service::observe() {
+    view_ = context_.current_view();
+    Observation observation;
+    observation.view = &view_;
+    observation.self = MemberSlot{context_.slot};
+    observation.liveness = liveness_;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = context_.segment().member(slot);
+        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
+        // Somebody who came after look_at_members() is left for the next look.
+        if (slot != context_.slot && !processes_[slot]) continue;
+        observation.published[slot] = {published_state(presence), Incarnation{record.incarnation}, record.order};
+    }
+    const ControlHeader& header = context_.header();
+    observation.expected_member_count = header.expected_members.load(std::memory_order_acquire);
+    observation.start_time_over = header.start_deadline_ns != 0 && boot_time_ns() > header.start_deadline_ns;
+    domains_.clear();
+    const std::uint32_t count = header.domain_count.load(std::memory_order_acquire);
+    for (std::uint32_t index = 0; index < std::min(count, domain_count_max); ++index) {
+        const DomainHeader* domain = context_.domain_header(index);
+        DomainObservation seen;
+        if (domain != nullptr) {
+            seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space : NameSpaceKind::domain;
+            seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
+        }
+        domains_.push_back(seen);
+    }
+    observation.domains = domains_;
+    const bool open = placement_open(observation);
+    observation.look_at_words = look_again_ || open != placement_was_open_ || count != looked_at_domains_ ||
+                                view_.number.value != looked_at_words_of_view_;
+    observation.reassign_max = reassign_batch;
+    placement_was_open_ = open;
+    return observation;
+}
+
+void Service::reconcile() {
+    context_.record().acknowledged_view.store(view_.number.value, std::memory_order_relaxed);  // shown to people only
+    while (context_.job_running() && !ending_.load(std::memory_order_acquire)) {
+        const Observation observation = observe();
+        const Decision decision = decide(observation);
+        if (observation.look_at_words && !decision.proposal && decision.kills.empty() && decision.reassigns.empty()) {
+            looked_at_words_of_view_ = view_.number.value;
+            looked_at_domains_ = static_cast<std::uint32_t>(domains_.size());
+            look_again_ = false;
+        }
+        if (!carry_out(decision)) return;
+        look_again_ = true;
+        look_at_members();
+    }
+}
+
+bool Service::carry_out(const Decision& decision) {
+    if (decision.nothing()) return false;
+    for (const MemberSlot slot : decision.kills) kill_hung(slot);
+    if (decision.proposal) propose(*decision.proposal);
+    if (!decision.reassigns.empty()) change_owners(decision.reassigns);
+    if (!decision.lost.empty()) {
+        const LostName& lost = decision.lost.front();
+        const DomainHeader* space = context_.domain_header(lost.domain);
+        context_.fail_quietly(
+            Errc::member_lost,
+            fmt::format("Member {} died while it had VNode {} of space '{}' ({} of its VNodes in all); a space keeps no state, so "
+                        "it survives hand-over but not death: keep state in the fields of a domain.",
+                        lost.owner.value, lost.vnode.value, space == nullptr ? "?" : space->name.data(), decision.lost.size()));
+        return false;
+    }
+    return true;
+}
+
+void Service::kill_hung(MemberSlot slot) {
+    record_event(context_.segment(), EventKind::member_hung, slot.value, 0);
+    const ProcessHandle& process = *processes_[slot.value];
+    process.signal(SIGKILL);
+    pollfd entry{process.descriptor(), POLLIN, 0};
+    if (process.valid() && poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0)
+        context_.fail_quietly(Errc::system,
+                              fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
+                                          "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
+                                          slot.value, context_.segment().member(slot.value).pid));
+}
+
+void Service::propose(const View& next) {
+    std::atomic<std::uint64_t>& current = context_.header().view_current;
+    ViewWord word{current.load(std::memory_order_acquire)};
+    if (word.number().value + 1 != next.number.value) return;
+    const std::uint32_t buffer = word.spare_buffer_of(MemberSlot{context_.slot});
+    const ViewImage image = image_of(next);
+    std::memcpy(context_.segment().view_buffer(buffer), &image, sizeof image);
+    // Release: whoever follows the word sees the whole image.
+    if (!current.compare_exchange_strong(word.bits, ViewWord::make(next.number, buffer).bits, std::memory_order_acq_rel)) return;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberState before = view_.members[slot].state;
+        const MemberState after = next.members[slot].state;
+        if (before == after) continue;
+        const EventKind kind = after == MemberState::active    ? EventKind::member_active
+                               : after == MemberState::failed  ? EventKind::member_failed
+                               : after == MemberState::retired ? EventKind::member_retired
+                                                               : EventKind::none;
+        if (kind != EventKind::none) record_event(context_.segment(), kind, slot, next.number.value);
+    }
+    judge_crashes(next);
+    context_.ring_all();
+}
+
+void Service::judge_crashes(const View& view) {
+    if (const auto sentence = crash_verdict(context_, view)) context_.fail_quietly(Errc::step_failed, *sentence);
+}
+
+void Service::change_owners(const std::vector<Reassign>& reassigns) {
+    if (!context_.job_running()) return;
+    for (const Reassign& change : reassigns) {
+        DomainHeader& domain = *context_.domain_header(change.domain);
+        std::uint64_t expected = change.expected.bits;
+        // Sequentially consistent: the adopter's scan comes after this, a sender's second look before or after (rule 3).
+        context_.directory_word(domain, change.vnode.value).compare_exchange_strong(expected, change.desired.bits);
+    }
+    std::uint32_t last = ~std::uint32_t{0};
+    for (const Reassign& change : reassigns) {
+        if (change.domain == last) continue;
+        last = change.domain;
+        context_.domain_header(last)->directory_news.fetch_add(1, std::memory_order_release);
+    }
+    context_.ring_all();
+}
+
+void Service::check_deadlock() {
+    const auto coordinator = coordinator_of(view_, liveness_);
+    if (!context_.job_running() || !coordinator || coordinator->value != context_.slot) return;
+    if (const auto sentence = deadlocks_.look(view_, boot_time_ns())) context_.fail_quietly(Errc::deadlock, *sentence);
+}
+
+}  // namespace phoenix

@@ -1,0 +1,65 @@
+#pragma once
+/// The service thread of a member: heartbeat, death notices, views, owners. Asleep when idle; it alone has to answer
+/// quickly while steps run (rule 23).
+
+#include "membership/heartbeat.hpp"
+#include "membership/reconcile.hpp"
+#include "runtime/deadlock.hpp"
+#include "runtime/member_context.hpp"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace phoenix {
+
+/// Runs from construction to destruction. Everything it decides comes from decide(); it carries out one compare-and-swap
+/// after another, so that it may die anywhere.
+class Service {
+  public:
+    explicit Service(MemberContext& context);
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+    ~Service();
+
+    /// Makes it look at members and owners now. Any thread.
+    void kick() noexcept;
+    /// Members have died or hung in this job: nothing collective of MPI may be called any more.
+    [[nodiscard]] bool seen_deaths() const noexcept { return deaths_.load(std::memory_order_relaxed); }
+
+  private:
+    void loop() noexcept;
+    void wait_for_news();
+    void look_at_members();
+    void beat_and_watch();
+    void reconcile();
+    [[nodiscard]] Observation observe();
+    /// False if nothing was to be done.
+    [[nodiscard]] bool carry_out(const Decision& decision);
+    void kill_hung(MemberSlot slot);
+    void propose(const View& next);
+    void change_owners(const std::vector<Reassign>& reassigns);
+    void judge_crashes(const View& view);
+    void check_deadlock();
+
+    MemberContext& context_;
+    FileDescriptor kick_;
+    HangDetector hangs_;
+    DeadlockWatch deadlocks_;
+    std::array<std::unique_ptr<ProcessHandle>, member_count_max> processes_;
+    LivenessTable liveness_{};
+    View view_;
+    std::vector<DomainObservation> domains_;
+    std::uint64_t last_tick_ns_{0};
+    std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
+    std::uint32_t looked_at_domains_{0};
+    bool placement_was_open_{false};
+    bool look_again_{true};
+    std::atomic<bool> deaths_{false};
+    std::atomic<bool> ending_{false};
+    std::thread thread_;
+};
+
+}  // namespace phoenix
