@@ -13,7 +13,7 @@ enum class OwnerState : std::uint8_t {
     unassigned = 0,  ///< Nobody's; messages to it wait. An all-zero word is this.
     active,          ///< The owner executes it.
     moving,          ///< Given by a live owner at its step boundary; the new owner has yet to take it.
-    recovering       ///< Given by the coordinator; the new owner restores the last commit (or initialises) and activates.
+    recovering  ///< Given by the coordinator; the new owner restores the last commit (or initialises) and activates.
 };
 
 /// Value of a directory word. Invariants: `version` grows by one with every change of owner (also to nobody) and with
@@ -27,7 +27,8 @@ struct DirectoryWord {
 
     [[nodiscard]] static constexpr DirectoryWord make(MemberSlot owner, OwnerState state, std::uint64_t version) {
         PHOENIX_CHECK(owner.value <= slot_max && version <= version_mask);
-        return DirectoryWord{(std::uint64_t{owner.value} << 44U) | (static_cast<std::uint64_t>(state) << 40U) | version};
+        return DirectoryWord{(std::uint64_t{owner.value} << 44U) | (static_cast<std::uint64_t>(state) << 40U) |
+                             version};
     }
 
     /// Meaningless while unassigned (0).

@@ -161,7 +161,9 @@ std::vector<MemberSlot> adopters_of(const Observation& observation) {
 class Reassigning {
   public:
     Reassigning(const Observation& observation, Decision& decision)
-        : observation_(observation), decision_(decision), adopters_(adopters_of(observation)),
+        : observation_(observation),
+          decision_(decision),
+          adopters_(adopters_of(observation)),
           open_(placement_open(observation)) {}
 
     void look_at(std::uint32_t index) {
@@ -208,8 +210,8 @@ class Reassigning {
     void free_names(std::uint32_t index, const Census& census) {
         for (const Orphan& orphan : census.orphans) {
             const MemberSlot owner = orphan.word.owner();
-            const bool retired = owner.value < member_count_max &&
-                                 observation_.view->members[owner.value].state == MemberState::retired;
+            const bool retired =
+                owner.value < member_count_max && observation_.view->members[owner.value].state == MemberState::retired;
             if (!retired) {
                 decision_.lost.push_back(LostName{index, orphan.vnode, owner});
             } else if (decision_.reassigns.size() < observation_.reassign_max) {
@@ -248,8 +250,8 @@ bool placement_open(const Observation& observation) {
     std::uint32_t arrived = observation.lost_before_join;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const bool admitted = observation.view->members[slot].state != MemberState::empty;
-        const bool came_and_went = observation.published[slot].state != PublishedState::empty &&
-                                   observation.liveness[slot] == Liveness::dead;
+        const bool came_and_went =
+            observation.published[slot].state != PublishedState::empty && observation.liveness[slot] == Liveness::dead;
         arrived += admitted || came_and_went ? 1 : 0;
     }
     return arrived >= observation.expected_member_count;

@@ -47,9 +47,9 @@ struct Observation {
     std::array<PublishedMember, member_count_max> published{};
     LivenessTable liveness{};  ///< Of the process that published; the observer itself is always alive.
     MemberSlot self{};
-    std::uint32_t expected_member_count{1};  ///< Members the launcher starts.
-    std::uint32_t lost_before_join{};        ///< Of those, how many are known to have ended before they had a slot.
-    bool start_time_over{};                  ///< No longer wait for expected members.
+    std::uint32_t expected_member_count{1};      ///< Members the launcher starts.
+    std::uint32_t lost_before_join{};            ///< Of those, how many are known to have ended before they had a slot.
+    bool start_time_over{};                      ///< No longer wait for expected members.
     std::span<const DomainObservation> domains;  ///< All domains of the job.
     bool look_at_words{true};  ///< False: nothing changed in view or directory; no word is read, none reassigned.
     std::size_t reassign_max{std::numeric_limits<std::size_t>::max()};  ///< Of one decision; the next continues.

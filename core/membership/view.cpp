@@ -23,8 +23,8 @@ View next_of(View view) {
 
 View with_active(View view, MemberSlot slot, Incarnation incarnation) {
     MemberEntry& entry = view.members.at(slot.value);
-    const bool vacant = entry.state == MemberState::empty || entry.state == MemberState::retired ||
-                        entry.state == MemberState::failed;
+    const bool vacant =
+        entry.state == MemberState::empty || entry.state == MemberState::retired || entry.state == MemberState::failed;
     PHOENIX_CHECK(vacant && (entry.state == MemberState::empty || entry.incarnation < incarnation));
     entry = MemberEntry{MemberState::active, incarnation, view.next_order++};
     return view;
@@ -49,13 +49,9 @@ View ended(View view, MemberSlot slot, MemberState state) {
 
 }  // namespace
 
-View with_failed(View view, MemberSlot slot) {
-    return ended(view, slot, MemberState::failed);
-}
+View with_failed(View view, MemberSlot slot) { return ended(view, slot, MemberState::failed); }
 
-View with_retired(View view, MemberSlot slot) {
-    return ended(view, slot, MemberState::retired);
-}
+View with_retired(View view, MemberSlot slot) { return ended(view, slot, MemberState::retired); }
 
 View with_next_generation(View view) {
     ++view.generation.value;

@@ -130,14 +130,13 @@ void Member::accept(Execution& execution, const Record& record, Location locatio
         return;
     }
     std::vector<Item>& inbox = execution.inbox[record.source];
-    const auto same =
-        std::find_if(inbox.begin(), inbox.end(), [&](const Item& item) { return item.record.sequence == record.sequence; });
+    const auto same = std::find_if(inbox.begin(), inbox.end(),
+                                   [&](const Item& item) { return item.record.sequence == record.sequence; });
     if (same == inbox.end()) {
         const auto place = world_.planted(Plant::deliver_in_order_of_arrival)
                                ? inbox.end()
-                               : std::find_if(inbox.begin(), inbox.end(), [&](const Item& item) {
-                                     return item.record.sequence > record.sequence;
-                                 });
+                               : std::find_if(inbox.begin(), inbox.end(),
+                                              [&](const Item& item) { return item.record.sequence > record.sequence; });
         inbox.insert(place, Item{record, {location}, false});
         return;
     }

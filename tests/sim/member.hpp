@@ -32,7 +32,7 @@ class Member {
         Commit commit;  ///< What the last commit said, and what the next one will say.
         std::uint64_t state{};
         std::uint32_t step{};
-        std::size_t at{};  ///< Operation within the step.
+        std::size_t at{};                                ///< Operation within the step.
         std::array<std::vector<Item>, vnode_max> inbox;  ///< By source, ascending by sequence.
     };
 

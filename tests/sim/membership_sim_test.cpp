@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <ostream>
 #include <string>
 
 namespace phoenix::sim {
@@ -33,13 +34,14 @@ TEST(MembershipSimulation, KeepsItsPromisesUnderEverySchedule) {
         ASSERT_EQ(outcome.failure, "") << "repeat with PHOENIX_SIM_SEED=" << seed;
         total += outcome.statistics;
     }
-    std::printf("%llu schedules: %llu events, %llu deaths (%llu of the coordinator, %llu of hung members), %llu views, "
-                "%llu adoptions, %llu hand-overs, %llu messages sent again, %llu duplicates dropped\n",
-                static_cast<unsigned long long>(count), static_cast<unsigned long long>(total.events),
-                static_cast<unsigned long long>(total.deaths), static_cast<unsigned long long>(total.coordinator_deaths),
-                static_cast<unsigned long long>(total.hung_killed), static_cast<unsigned long long>(total.views),
-                static_cast<unsigned long long>(total.adoptions), static_cast<unsigned long long>(total.hand_overs),
-                static_cast<unsigned long long>(total.resends), static_cast<unsigned long long>(total.duplicates));
+    std::printf(
+        "%llu schedules: %llu events, %llu deaths (%llu of the coordinator, %llu of hung members), %llu views, "
+        "%llu adoptions, %llu hand-overs, %llu messages sent again, %llu duplicates dropped\n",
+        static_cast<unsigned long long>(count), static_cast<unsigned long long>(total.events),
+        static_cast<unsigned long long>(total.deaths), static_cast<unsigned long long>(total.coordinator_deaths),
+        static_cast<unsigned long long>(total.hung_killed), static_cast<unsigned long long>(total.views),
+        static_cast<unsigned long long>(total.adoptions), static_cast<unsigned long long>(total.hand_overs),
+        static_cast<unsigned long long>(total.resends), static_cast<unsigned long long>(total.duplicates));
     if (!one_only) {
         // The schedules must reach what they are for.
         EXPECT_GT(total.deaths, count);
@@ -64,6 +66,9 @@ struct PlantedBug {
     Plant plant;
     const char* name;
     const char* promise;  ///< Which promise it must break: prefix of the failure; empty: any.
+
+    /// Names the bug in the name of the test.
+    friend std::ostream& operator<<(std::ostream& out, const PlantedBug& bug) { return out << bug.name; }
 };
 
 class PlantedBugs : public testing::TestWithParam<PlantedBug> {};

@@ -65,7 +65,8 @@ void Program::compute() {
                     const Operation& operation = operations[at[v]];
                     if (operation.sends) {
                         const std::uint32_t sequence = next_sequence[{v, operation.partner}]++;
-                        waiting[{v, operation.partner, operation.tag}].push_back({sequence, payload(state[v], sequence)});
+                        waiting[{v, operation.partner, operation.tag}].push_back(
+                            {sequence, payload(state[v], sequence)});
                     } else {
                         auto& queue = waiting[{operation.partner, v, operation.tag}];
                         if (queue.empty()) {

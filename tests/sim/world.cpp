@@ -9,11 +9,9 @@ namespace phoenix::sim {
 namespace {
 
 constexpr std::uint64_t event_limit = 200'000;  // an undisturbed schedule takes some 700
-constexpr std::uint32_t fault_horizon = 900;  // most schedules are not through by then
+constexpr std::uint32_t fault_horizon = 900;    // most schedules are not through by then
 
-bool later(std::uint64_t a, std::uint64_t b) noexcept {
-    return a > b;
-}
+bool later(std::uint64_t a, std::uint64_t b) noexcept { return a > b; }
 
 }  // namespace
 
@@ -267,9 +265,7 @@ void World::sleep(std::uint32_t slot) {
     running_->asleep = memory.sleeping[slot] != 0;
 }
 
-void World::wait_for_news(std::uint64_t seen) {
-    running_->waits_for_news = news_ == seen;
-}
+void World::wait_for_news(std::uint64_t seen) { running_->waits_for_news = news_ == seen; }
 
 void World::tell_news() {
     ++news_;

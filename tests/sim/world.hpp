@@ -23,16 +23,16 @@ inline constexpr std::uint32_t slot_max = 6;
 /// Bugs to plant: each removes one rule of the protocol.
 enum class Plant : std::uint8_t {
     none,
-    no_reread_after_publish,    ///< Rule 3: the sender trusts its first look at the directory word.
-    no_fence_after_publish,     ///< Rule 3: publish may linger in the store buffer behind the second look.
-    no_fence_before_sleep,      ///< Rule 3, doorbell: "I sleep" may linger behind the last look for news.
-    no_scan_on_adoption,        ///< Rule 19: the adopter reads only its own logs.
-    adopt_before_seen_dead,     ///< A hung member is taken for dead.
-    release_at_read,            ///< Rule 1: released when read from the log instead of when committed.
-    dedup_by_cursor,            ///< Rule 1: a cursor in place of the consumed set.
-    deliver_in_order_of_arrival,  ///< I4: order of the paths instead of the channel sequence.
+    no_reread_after_publish,       ///< Rule 3: the sender trusts its first look at the directory word.
+    no_fence_after_publish,        ///< Rule 3: publish may linger in the store buffer behind the second look.
+    no_fence_before_sleep,         ///< Rule 3, doorbell: "I sleep" may linger behind the last look for news.
+    no_scan_on_adoption,           ///< Rule 19: the adopter reads only its own logs.
+    adopt_before_seen_dead,        ///< A hung member is taken for dead.
+    release_at_read,               ///< Rule 1: released when read from the log instead of when committed.
+    dedup_by_cursor,               ///< Rule 1: a cursor in place of the consumed set.
+    deliver_in_order_of_arrival,   ///< I4: order of the paths instead of the channel sequence.
     no_look_at_view_after_giving,  ///< The giver does not make sure that the receiver is still there.
-    take_before_admission  ///< A newcomer takes what words give to its slot before it is in the view.
+    take_before_admission          ///< A newcomer takes what words give to its slot before it is in the view.
 };
 
 /// Which sequence numbers of a channel were consumed (rule 1).
@@ -70,8 +70,8 @@ struct Commit {
     bool valid{};
     std::uint32_t steps{};  ///< Committed ones.
     std::uint64_t state{};
-    std::array<ConsumedSet, vnode_max> consumed{};          ///< By source.
-    std::array<std::uint32_t, vnode_max> next_sequence{};   ///< By destination.
+    std::array<ConsumedSet, vnode_max> consumed{};         ///< By source.
+    std::array<std::uint32_t, vnode_max> next_sequence{};  ///< By destination.
 };
 
 /// What is shared. Every access by a process is one event (World::op before it).
@@ -115,8 +115,8 @@ struct Process {
     bool stopped{};
     bool seems_hung{};
     bool leave_requested{};
-    bool published{};    ///< Has joined.
-    bool unreliable{};   ///< Was stopped at least once: may be killed for it any time.
+    bool published{};   ///< Has joined.
+    bool unreliable{};  ///< Was stopped at least once: may be killed for it any time.
     std::unique_ptr<Member> member;
 };
 

@@ -62,9 +62,7 @@ TEST(CrashLedger, AFullTableGivesUpItsOldestEntry) {
     EXPECT_EQ(ledger.record(CrashKey{0, VNodeId{0}, 1}, death_of(2, true)).count, 1U) << "the first was given up";
 }
 
-TEST(CrashLedger, AnEmptyEntryHoldsNothingAgainstAnybody) {
-    EXPECT_EQ(verdict(CrashEntry{}, 0), CrashVerdict::go_on);
-}
+TEST(CrashLedger, AnEmptyEntryHoldsNothingAgainstAnybody) { EXPECT_EQ(verdict(CrashEntry{}, 0), CrashVerdict::go_on); }
 
 }  // namespace
 }  // namespace phoenix

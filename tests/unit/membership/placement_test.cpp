@@ -39,13 +39,9 @@ TEST(Placement, WithMoreMembersThanVNodesTheSurplusOwnsNothing) {
     EXPECT_THAT(quotas_for(2, adopters_with({0, 0, 0, 0})), ElementsAre(1, 1, 0, 0));
 }
 
-TEST(Placement, TheLeastLoadedGetMost) {
-    EXPECT_THAT(quotas_for(10, adopters_with({8, 2, 5})), ElementsAre(1, 6, 3));
-}
+TEST(Placement, TheLeastLoadedGetMost) { EXPECT_THAT(quotas_for(10, adopters_with({8, 2, 5})), ElementsAre(1, 6, 3)); }
 
-TEST(Placement, NobodyToTakeThemTakesNothing) {
-    EXPECT_TRUE(quotas_for(5, {}).empty());
-}
+TEST(Placement, NobodyToTakeThemTakesNothing) { EXPECT_TRUE(quotas_for(5, {}).empty()); }
 
 TEST(Placement, NobodyLosesAndTheResultIsAsEvenAsItCanBe) {
     std::mt19937_64 random{7};
