@@ -6,8 +6,10 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <functional>
 #include <tbb/concurrent_unordered_map.h>
 #include <tbb/concurrent_vector.h>
+#include <utility>
 
 namespace phoenix {
 
@@ -16,6 +18,14 @@ bool RegisteredMember::has(std::string_view capability) const noexcept {
 }
 
 namespace {
+
+// std::allocator in place of oneTBB's: memory recycled by a library that is not instrumented looks like a race to the
+// thread sanitizer, and registries are too small and too rarely changed to profit from a scalable allocator.
+template <typename Key, typename Value>
+using ConcurrentMap = tbb::concurrent_unordered_map<Key, Value, std::hash<Key>, std::equal_to<Key>,
+                                                    std::allocator<std::pair<const Key, Value>>>;
+template <typename Value>
+using ConcurrentVector = tbb::concurrent_vector<Value, std::allocator<Value>>;
 
 /// Slots, one bit each; bits are only ever set.
 class SlotSet {
@@ -38,10 +48,10 @@ class SlotSet {
 
 struct MemberRegistry::Tables {
     /// Every record there ever was; append-only, so that addresses stay.
-    tbb::concurrent_vector<RegisteredMember> records;
+    ConcurrentVector<RegisteredMember> records;
     /// Current record of each slot that was ever used.
-    tbb::concurrent_unordered_map<std::uint32_t, std::atomic<const RegisteredMember*>> current;
-    tbb::concurrent_unordered_map<std::string, SlotSet> by_capability;
+    ConcurrentMap<std::uint32_t, std::atomic<const RegisteredMember*>> current;
+    ConcurrentMap<std::string, SlotSet> by_capability;
 
     void publish(RegisteredMember member) {
         const RegisteredMember& record = *records.push_back(std::move(member));
@@ -118,7 +128,7 @@ std::vector<MemberSlot> MemberRegistry::active_members() const {
 }
 
 struct DomainRegistry::Tables {
-    tbb::concurrent_unordered_map<std::string, RegisteredDomain> by_name;
+    ConcurrentMap<std::string, RegisteredDomain> by_name;
 };
 
 DomainRegistry::DomainRegistry() : tables_(std::make_unique<Tables>()) {}

@@ -23,6 +23,6 @@ struct JobProgress {
 
 /// Progress of the domain that changed last. Looks at 4096 VNodes at most, evenly spread.
 /// @param stall_ns  Waits longer than this are reported.
-[[nodiscard]] std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns);
+[[nodiscard]] std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns = 5'000'000'000);
 
 }  // namespace phoenix
