@@ -23,9 +23,13 @@ double rate(std::uint64_t before, std::uint64_t now, double seconds) {
     return seconds > 0 && now > before ? static_cast<double>(now - before) / seconds : 0.0;
 }
 
+double mean_step(const ProgressSample& sample) { return static_cast<double>(sample.job->step_mean); }
+
 double step_rate(const ProgressSample& now, const ProgressSample& before) {
-    if (!now.job || !before.job || now.job->domain != before.job->domain) return 0.0;
-    return rate(before.job->step_mean, now.job->step_mean, seconds_between(before, now));
+    const bool comparable =
+        now.job && before.job && now.job->domain == before.job->domain && now.job->phase == before.job->phase;
+    const double seconds = seconds_between(before, now);
+    return comparable && seconds > 0 ? std::max(0.0, mean_step(now) - mean_step(before)) / seconds : 0.0;
 }
 
 std::string time_text(double seconds) {
@@ -35,7 +39,7 @@ std::string time_text(double seconds) {
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::uint32_t living) {
+ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns, std::uint32_t living) {
     ProgressSample now;
     now.time_ns = boot_time_ns();
     now.members = living;
@@ -45,7 +49,7 @@ ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::ui
         now.vnode_steps += record.steps.load(std::memory_order_relaxed);
         now.recoveries += record.recoveries.load(std::memory_order_relaxed);
     }
-    now.job = read_job_progress(segment, arena);
+    now.job = read_job_progress(segment, arena, stall_ns);
     return now;
 }
 
@@ -56,11 +60,11 @@ std::string progress_text(const ProgressSample& now, const ProgressSample& befor
     double left = -1;
     if (now.job) {
         const double steps_per_second = step_rate(now, before);
-        text = fmt::format("{}: step {}", now.job->domain, now.job->step_mean);
+        text = fmt::format("{}: step {:.0f}", now.job->domain, mean_step(now));
         if (now.job->steps_total > 0) {
             text += fmt::format("/{}", now.job->steps_total);
-            const std::uint64_t done = std::min(now.job->step_mean, now.job->steps_total);
-            if (steps_per_second > 0) left = static_cast<double>(now.job->steps_total - done) / steps_per_second;
+            const auto total = static_cast<double>(now.job->steps_total);
+            if (steps_per_second > 0) left = std::max(0.0, total - mean_step(now)) / steps_per_second;
         }
         text += fmt::format("  {:.4g} steps/s", steps_per_second);
     } else {
@@ -80,6 +84,7 @@ std::string progress_json(const ProgressSample& now, const ProgressSample& befor
                         {"steps_per_second", step_rate(now, before)}};
     if (now.job) {
         json["domain"] = now.job->domain;
+        json["phase"] = now.job->phase;
         json["step_min"] = now.job->step_min;
         json["step_mean"] = now.job->step_mean;
         json["steps_total"] = now.job->steps_total;
@@ -89,7 +94,7 @@ std::string progress_json(const ProgressSample& now, const ProgressSample& befor
 }
 
 ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment& segment, const Arena& arena)
-    : segment_(&segment), arena_(&arena) {
+    : segment_(&segment), arena_(&arena), stall_ns_(std::uint64_t{options.settings.stall_report_ms} * 1'000'000) {
     const bool terminal = isatty(STDERR_FILENO) == 1;
     if (options.progress == ProgressMode::json_lines) style_ = Style::json;
     else if (options.quiet || options.progress == ProgressMode::never) style_ = Style::none;
@@ -97,7 +102,7 @@ ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment
     period_ns_ = style_ == Style::redrawn ? redraw_period_ns : style_ == Style::json ? redraw_period_ns * 5 : plain_period_ns;
     // Asked for explicitly, it shows the state from the start and not only in long runs.
     if (options.progress == ProgressMode::always && style_ == Style::plain) period_ns_ = redraw_period_ns * 5;
-    before_ = sample(segment, arena, options.members);
+    before_ = sample(segment, arena, stall_ns_, options.members);
 }
 
 ProgressDisplay::~ProgressDisplay() { clear(); }
@@ -118,7 +123,7 @@ void ProgressDisplay::line(const std::string& text) {
 void ProgressDisplay::update(std::uint32_t living_members) {
     if (style_ == Style::none) return;
     if (boot_time_ns() < before_->time_ns + period_ns_) return;
-    const ProgressSample now = sample(*segment_, *arena_, living_members);
+    const ProgressSample now = sample(*segment_, *arena_, stall_ns_, living_members);
     switch (style_) {
         case Style::none: break;
         case Style::json: line(progress_json(now, *before_)); break;

@@ -2,8 +2,8 @@
 /// The progress display: one line redrawn on a terminal, plain lines every few seconds elsewhere, or JSON lines.
 
 #include "memory/arena.hpp"
-#include "pflight/job_progress_adapter.hpp"
 #include "pflight/run_options.hpp"
+#include "runtime/job_progress.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -42,6 +42,7 @@ class ProgressDisplay {
 
     const ControlSegment* segment_;
     const Arena* arena_;
+    std::uint64_t stall_ns_;  ///< Longer waits are shown.
     Style style_{Style::none};
     std::uint64_t period_ns_{0};
     bool line_open_{false};

@@ -293,7 +293,7 @@ int Supervisor::conclude() {
         status = verdict.outcome == Outcome::completed ? 0 : verdict.exit_status;
     }
     const std::string summary = timeline_.summary();
-    if (!summary.empty() && !options_.quiet) report(summary + ".");
+    if (status == 0 && !summary.empty() && !options_.quiet) report(summary + ".");
     if (status != 0 && segment_.header().outcome_shown.exchange(1) == 0) {
         switch (segment_.outcome()) {
             case Outcome::deciding: report("The job failed, and the member that was to say why died on the way."); break;

@@ -59,7 +59,8 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
     });
     if (nobody_attached && all_exited)
         return {Outcome::failed, Errc::wrong_state,
-                "The program ended and never made a phoenix::Runtime; if it is not a PhoenixFlight program, start it without pflight.", 1};
+                "The program ended before it made a phoenix::Runtime; see its messages above, or start it without pflight if it is "
+                "not a PhoenixFlight program.", 1};
     if (nobody_attached)
         return {Outcome::failed, Errc::member_lost,
                 fmt::format("All {} processes died before they made a phoenix::Runtime ({}); see their messages above.",
