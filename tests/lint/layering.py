@@ -166,8 +166,11 @@ def why_not(root, path, quoted, target):
 
 
 def neighbours(root, path, here):
-    """Folders from which a file outside core/ may name a header of its own part."""
-    top = root / path.split("/")[0]
+    """Folders from which a file outside core/ may name a header of its own part, or of the part that it tests."""
+    parts = path.split("/")
+    top = root / parts[0]
+    if parts[:2] == ["tests", "unit"] and len(parts) > 3 and parts[2] in OUTSIDE:
+        yield root / parts[2]
     while True:
         yield here
         if here == top:
@@ -232,6 +235,8 @@ PLANTS = [
     ("tools/rank.cpp", ["<mpi.h>"], True),
     ("tests/unit/base/ids_test.cpp", ['"base/ids.hpp"', "<gtest/gtest.h>"], False),
     ("tests/unit/base/rank_test.cpp", ["<mpi.h>"], True),
+    ("tests/unit/examples/grid_test.cpp", ['"grid.hpp"'], False),
+    ("tests/unit/base/grid_test.cpp", ['"grid.hpp"'], True),
     ("tests/mpi/rank_test.cpp", ["<mpi.h>"], False),
 ]
 
