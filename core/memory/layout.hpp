@@ -167,7 +167,7 @@ enum class EventKind : std::uint32_t {
     member_retired,   ///< subject: slot; detail: view number
     death_seen,       ///< subject: slot
     adopted,          ///< subject: adopting slot; detail: VNodes restored; peer: slot they came from
-    resumed,          ///< subject: adopting slot; detail: VNode whose first repeated step begins; peer: slot it came from
+    resumed,          ///< subject: adopting slot; detail: VNode whose repeated step begins first; peer: slot it came from; extra: step
     fault_fired,      ///< subject: slot; detail: index of the fault
     phase_begun,      ///< subject: domain; detail: phase
     phase_ended,      ///< subject: domain; detail: phase

@@ -134,7 +134,9 @@ struct alignas(64) VNodeRecord {
     std::atomic<std::uint64_t> wait_step;    // 32  step in which it waits
     std::atomic<std::uint32_t> commit_wanted;// 40  somebody's memory is full of records for this VNode
     std::atomic<std::uint32_t> trace_extent; // 44  verify-replay: what the first execution of the step after `select` did
-    std::uint64_t reserved[2];               // 48
+    std::atomic<std::uint32_t> executor;     // 48  slot + 1 of the member that executes it, or did last; 0: nobody yet
+    std::uint32_t reserved0;                 // 52
+    std::uint64_t reserved1;                 // 56
     // 64  commit slot 0, then commit slot 1, slot_size bytes each
 };
 static_assert(sizeof(VNodeRecord) == 64);

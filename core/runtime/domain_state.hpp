@@ -249,7 +249,8 @@ class DomainState {
     std::uint32_t generation_{0};
     std::uint32_t cut_serial_{0};     ///< Global recovery: serial of the cut the present generation began at.
     std::uint32_t unfinished_{0};     ///< Owned VNodes that have not finished the phase.
-    std::uint32_t resumed_from_{~std::uint32_t{0}};  ///< Slot whose VNodes were adopted; until the first repeated step begins.
+    std::uint32_t resumed_from_{0};  ///< Slot whose VNodes were adopted last.
+    bool resumption_shown_{true};    ///< The first repeated step after that adoption is in the timeline.
 };
 
 }  // namespace phoenix::detail

@@ -29,6 +29,9 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         states_[v] = restored_state(v);
         states_[v]->directory_version = at.version();
         states_[v]->adopted = at.state() == OwnerState::recovering && at.version() > 1;
+        // Who had it before is for the timeline only.
+        const std::uint32_t before = record(v).executor.exchange(runtime_->context.slot + 1, std::memory_order_relaxed);
+        if (states_[v]->adopted && before != 0) resumed_from_ = before - 1;
         adopted += states_[v]->adopted ? 1 : 0;
         owned_.push_back(v);
     }
@@ -63,7 +66,8 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     mine.activity.fetch_add(1, std::memory_order_release);
     if (adopted == 0) return;
     mine.recoveries.fetch_add(adopted, std::memory_order_relaxed);  // shown to people
-    record_event(runtime_->context.segment(), EventKind::adopted, runtime_->context.slot, adopted, header_->index);
+    record_event(runtime_->context.segment(), EventKind::adopted, runtime_->context.slot, adopted, resumed_from_);
+    resumption_shown_ = false;
     if (unfinished_ == 0) runtime_->context.ring_all();
 }
 

@@ -148,7 +148,8 @@ void DomainState::begin_step(VNodeState& self) {
     if (!initialising_) runtime_->faults.at_step(self.step, phase_steps_);
     if (self.adopted) {
         self.adopted = false;
-        record_event(runtime_->context.segment(), EventKind::resumed, runtime_->context.slot, self.index, resumed_from_, self.step);
+        if (!std::exchange(resumption_shown_, true))
+            record_event(runtime_->context.segment(), EventKind::resumed, runtime_->context.slot, self.index, resumed_from_, self.step);
     }
     self.random_calls = 0;
     self.fresh_halo = false;
