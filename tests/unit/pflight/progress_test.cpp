@@ -1,0 +1,61 @@
+#include "pflight/progress.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace phoenix::pflight {
+namespace {
+
+ProgressSample sample(std::uint64_t seconds, double step) {
+    ProgressSample result;
+    result.time_ns = seconds * 1'000'000'000;
+    result.members = 3;
+    result.recoveries = 16;
+    JobProgress job;
+    job.domain = "plate";
+    job.phase = 1;
+    job.step_mean = step;
+    job.steps_total = 300;
+    result.job = job;
+    return result;
+}
+
+TEST(ProgressText, ShowsStepRateMembersRecoveriesAndTheTimeLeft) {
+    EXPECT_EQ(progress_text(sample(12, 120), sample(10, 100)), "plate: step 120/300  10 steps/s  3 members  16 VNodes recovered  ETA 18 s");
+}
+
+TEST(ProgressText, ShowsLongWaits) {
+    ProgressSample now = sample(2, 100);
+    now.job->long_wait = "VNode 3 waits for VNode 4";
+    EXPECT_NE(progress_text(now, sample(1, 99)).find("[VNode 3 waits for VNode 4]"), std::string::npos);
+}
+
+TEST(ProgressText, ComparesNoStepsOfDifferentPhases) {
+    ProgressSample before = sample(1, 250);
+    before.job->phase = 0;
+    EXPECT_EQ(progress_text(sample(2, 260), before), "plate: step 260/300  0 steps/s  3 members  16 VNodes recovered");
+}
+
+TEST(ProgressText, GoesBackWithoutANegativeRate) {
+    EXPECT_EQ(progress_text(sample(2, 10), sample(1, 100)), "plate: step 10/300  0 steps/s  3 members  16 VNodes recovered");
+}
+
+TEST(ProgressText, DoesWithoutADomain) {
+    ProgressSample before;
+    ProgressSample now;
+    now.time_ns = 2'000'000'000;
+    now.vnode_steps = 500;
+    now.members = 1;
+    EXPECT_EQ(progress_text(now, before), "500 VNode steps  250/s  1 member");
+}
+
+TEST(ProgressJson, HoldsTheSameNumbers) {
+    const auto json = nlohmann::json::parse(progress_json(sample(12, 120), sample(10, 100)));
+    EXPECT_EQ(json.at("domain"), "plate");
+    EXPECT_EQ(json.at("steps_per_second"), 10.0);
+    EXPECT_EQ(json.at("steps_total"), 300);
+    EXPECT_EQ(json.at("members"), 3);
+}
+
+}  // namespace
+}  // namespace phoenix::pflight
