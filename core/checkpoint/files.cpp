@@ -163,7 +163,11 @@ Result<void> create_directories(const std::string& path) {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
         const std::string prefix = path.substr(0, end);
         about_to("mkdir", prefix);
-        if (mkdir(prefix.c_str(), 0777) != 0 && errno != EEXIST) {
+        if (mkdir(prefix.c_str(), 0777) == 0) {
+            // Its name has to survive a power loss as well. A parent that cannot be opened is no reason to give up.
+            const std::size_t slash = prefix.rfind('/');
+            static_cast<void>(sync(slash == std::string::npos ? "." : slash == 0 ? "/" : prefix.substr(0, slash)));
+        } else if (errno != EEXIST) {
             const int error = errno;
             // A read-only ancestor that exists is no obstacle.
             if (!exists(prefix)) return refused("create directory", prefix, error);
@@ -173,6 +177,13 @@ Result<void> create_directories(const std::string& path) {
     struct stat status {};
     if (stat(path.c_str(), &status) != 0) return refused("create directory", path, errno);
     if (!S_ISDIR(status.st_mode)) return refused("create directory", path, ENOTDIR);
+    return {};
+}
+
+Result<void> create_empty(const std::string& path) {
+    about_to("create", path);
+    const FileDescriptor file{open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
+    if (!file.valid()) return refused("create", path, errno);
     return {};
 }
 

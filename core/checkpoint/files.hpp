@@ -45,6 +45,7 @@ struct ByteRange {
                                                    std::uint64_t bytes, std::span<const ByteRange> left_out);
 
 [[nodiscard]] Result<void> create_directories(const std::string& path);
+[[nodiscard]] Result<void> create_empty(const std::string& path);  ///< No error if it is there.
 /// fsync of a file or a directory.
 [[nodiscard]] Result<void> sync(const std::string& path);
 [[nodiscard]] Result<void> rename(const std::string& from, const std::string& to);

@@ -5,8 +5,6 @@
 #include "checkpoint/master_file.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <set>
 
@@ -24,10 +22,7 @@ Result<void> make_partial(const std::string& directory, const std::string& parti
                                 "each run a directory of its own, or remove '{}' if that run is dead",
                                 directory, partial));
     }
-    const std::string marker = join(partial, lineage_name(lineage));
-    const FileDescriptor file{open(marker.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
-    if (!file.valid()) return refused("create", marker, errno);
-    return {};
+    return create_empty(join(partial, lineage_name(lineage)));
 }
 
 Result<FileEntry> describe(const std::string& partial, const std::string& name, std::vector<ByteRange> data) {

@@ -74,6 +74,26 @@ TEST(CheckpointDeath, AtEveryFileOperationTheLastGoodOneStaysAndARepetitionCompl
     EXPECT_GT(deaths, 40);
 }
 
+TEST(CheckpointDeath, APartWhoseRepetitionDiesStaysAsItWas) {
+    const Sample sample = make_sample(6);
+    const PartRange all{0, 0, 6};
+    bool died = true;
+    for (int operation = 0; died; ++operation) {
+        const TemporaryDirectory directory;
+        ASSERT_TRUE(write_part(directory.path(), sample.cut, all, sample.views(all)));
+        died = WIFSIGNALED(in_child([&] {
+            operations_left = operation;
+            file_operation_hook = die_when_counted_down;
+            if (!write_part(directory.path(), sample.cut, all, sample.views(all))) _exit(9);
+        }));
+        const auto finished = finish(directory.path(), sample.cut, {.parts = 1});
+        ASSERT_TRUE(finished) << "after a death at operation " << operation << ": " << finished.error().sentence;
+        auto opened = open_latest(directory.path(), sample.expectation());
+        ASSERT_TRUE(opened) << opened.error().sentence;
+        expect_same(opened->reader, sample, 0);
+    }
+}
+
 TEST(CheckpointDeath, KilledFromOutsideAtAnyMomentWhatWasFinishedIsThere) {
     std::mt19937_64 random{11};
     const TemporaryDirectory directory;
