@@ -11,6 +11,12 @@ double milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
     return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) * 1e-6 : 0.0;
 }
 
+std::string count_of(std::uint64_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+
+std::string after_death(const Recovery& recovery, std::uint64_t time_ns) {
+    return fmt::format("  (+{:.2f} ms)", milliseconds(recovery.died_ns, time_ns));
+}
+
 }  // namespace
 
 void Timeline::say(std::uint64_t time_ns, const std::string& text) const {
@@ -29,6 +35,11 @@ Recovery& Timeline::open_recovery(std::uint32_t slot, std::uint64_t time_ns) {
     return recoveries_.back();
 }
 
+Recovery* Timeline::known_recovery(std::uint32_t slot) {
+    const auto found = open_.find(slot);
+    return found == open_.end() ? nullptr : &recoveries_[found->second];
+}
+
 void Timeline::process_ended(std::uint32_t slot, std::uint64_t time_ns, const std::string& how) {
     const bool told = open_.count(slot) != 0;
     open_recovery(slot, time_ns);
@@ -45,57 +56,66 @@ void Timeline::take_fault(const Event& event, const ControlSegment& segment) {
 }
 
 void Timeline::take_adoption(const Event& event) {
-    Recovery& recovery = open_recovery(event.peer, event.time_ns);
-    if (recovery.adopted_ns == 0) recovery.adopted_ns = event.time_ns;
-    recovery.adopted_vnodes += event.detail;
-    say(event.time_ns, fmt::format("member {} took over {} VNodes of member {}  (+{:.2f} ms)", event.subject, event.detail, event.peer,
-                                   milliseconds(recovery.died_ns, event.time_ns)));
+    std::string since;
+    if (Recovery* recovery = known_recovery(event.peer)) {
+        if (recovery->adopted_ns == 0) recovery->adopted_ns = event.time_ns;
+        recovery->adopted_vnodes += event.detail;
+        since = after_death(*recovery, event.time_ns);
+    }
+    say(event.time_ns, fmt::format("member {} took over {} of member {}{}", event.subject, count_of(event.detail, "VNode"), event.peer, since));
 }
 
 void Timeline::take_resumption(const Event& event) {
-    Recovery& recovery = open_recovery(event.peer, event.time_ns);
-    const bool first = recovery.resumed_ns == 0;
-    if (first) recovery.resumed_ns = event.time_ns;
-    say(event.time_ns, fmt::format("member {} repeats the first step of VNode {} of member {}  (+{:.2f} ms{})", event.subject, event.detail,
-                                   event.peer, milliseconds(recovery.died_ns, event.time_ns),
-                                   first ? ": time from death to recovery" : ""));
+    std::string since;
+    if (Recovery* recovery = known_recovery(event.peer)) {
+        since = after_death(*recovery, event.time_ns);
+        if (recovery->resumed_ns == 0) {
+            recovery->resumed_ns = event.time_ns;
+            since += "  <- time from death to recovery";
+        }
+    }
+    say(event.time_ns, fmt::format("member {} repeats step {} of VNode {} of member {}{}", event.subject, event.extra, event.detail, event.peer, since));
 }
 
-void Timeline::take(const Event& event, const ControlSegment& segment) {
-    const auto tell = [&](std::string text) { say(event.time_ns, text); };
+void Timeline::take_membership(const Event& event) {
+    const auto tell = [&](const std::string& text) { say(event.time_ns, text); };
     switch (event.kind) {
-        case EventKind::none: break;
         case EventKind::member_joined:
             open_.erase(event.subject);
-            tell(fmt::format("member {} attached (process {})", event.subject, event.detail));
-            break;
-        case EventKind::member_active: tell(fmt::format("member {} active (view {})", event.subject, event.detail)); break;
+            return tell(fmt::format("member {} attached (process {})", event.subject, event.detail));
+        case EventKind::member_active: return tell(fmt::format("member {} active (view {})", event.subject, event.detail));
+        case EventKind::member_hung: return tell(fmt::format("member {} gives no sign of life and is killed", event.subject));
+        case EventKind::member_retired: return tell(fmt::format("member {} left (view {})", event.subject, event.detail));
         case EventKind::member_failed: {
             Recovery& recovery = open_recovery(event.subject, event.time_ns);
             recovery.failed_ns = event.time_ns;
-            tell(fmt::format("view {} without member {}  (+{:.2f} ms)", event.detail, event.subject, milliseconds(recovery.died_ns, event.time_ns)));
-            break;
+            return tell(fmt::format("view {} without member {}{}", event.detail, event.subject, after_death(recovery, event.time_ns)));
         }
-        case EventKind::member_hung: tell(fmt::format("member {} gives no sign of life and is killed", event.subject)); break;
-        case EventKind::member_retired: tell(fmt::format("member {} left (view {})", event.subject, event.detail)); break;
         case EventKind::death_seen: {
             const Recovery& recovery = open_recovery(event.subject, event.time_ns);
-            tell(fmt::format("death of member {} seen  (+{:.2f} ms)", event.subject, milliseconds(recovery.died_ns, event.time_ns)));
-            break;
+            return tell(fmt::format("death of member {} seen{}", event.subject, after_death(recovery, event.time_ns)));
         }
-        case EventKind::adopted: take_adoption(event); break;
-        case EventKind::resumed: take_resumption(event); break;
-        case EventKind::fault_fired: take_fault(event, segment); break;
-        case EventKind::phase_begun: tell(fmt::format("domain {}: phase {} begins", event.subject, event.detail)); break;
-        case EventKind::phase_ended: tell(fmt::format("domain {}: phase {} is finished", event.subject, event.detail)); break;
+        case EventKind::adopted: return take_adoption(event);
+        case EventKind::resumed: return take_resumption(event);
+        default: return;
+    }
+}
+
+void Timeline::take(const Event& event, const ControlSegment& segment) {
+    const auto tell = [&](const std::string& text) { say(event.time_ns, text); };
+    switch (event.kind) {
+        case EventKind::fault_fired: return take_fault(event, segment);
+        case EventKind::phase_begun: return tell(fmt::format("domain {}: phase {} begins", event.subject, event.detail));
+        case EventKind::phase_ended: return tell(fmt::format("domain {}: phase {} is finished", event.subject, event.detail));
         case EventKind::checkpoint_written:
             last_checkpoint_ = event.detail;
-            tell(fmt::format("checkpoint of step {} written", event.detail));
-            break;
-        case EventKind::long_wait: tell(fmt::format("VNode {} waits in step {}", event.subject, event.detail)); break;
-        case EventKind::rolled_back: tell(fmt::format("domain {}: back to step {}", event.subject, event.detail)); break;
-        case EventKind::restored: tell(fmt::format("domain {}: restored from the checkpoint of step {}", event.subject, event.detail)); break;
-        case EventKind::checkpoint_skipped: tell(fmt::format("{} damaged checkpoints passed over", event.detail)); break;
+            return tell(fmt::format("checkpoint of step {} written", event.detail));
+        case EventKind::long_wait: return tell(fmt::format("VNode {} waits in step {}", event.subject, event.detail));
+        case EventKind::rolled_back: return tell(fmt::format("domain {}: back to step {}", event.subject, event.detail));
+        case EventKind::restored:
+            return tell(fmt::format("domain {}: restored from the checkpoint of step {}", event.subject, event.detail));
+        case EventKind::checkpoint_skipped: return tell(fmt::format("{} passed over", count_of(event.detail, "damaged checkpoint")));
+        default: return take_membership(event);
     }
 }
 
@@ -108,7 +128,7 @@ std::string Timeline::summary() const {
         if (recovery.resumed_ns != 0)
             times += fmt::format("{}{:.2f}", times.empty() ? "" : ", ", milliseconds(recovery.died_ns, recovery.resumed_ns));
     }
-    std::string text = fmt::format("{} {} lost, {} VNodes recovered", recoveries_.size(), recoveries_.size() == 1 ? "member" : "members", vnodes);
+    std::string text = fmt::format("{} lost, {} recovered", count_of(recoveries_.size(), "member"), count_of(vnodes, "VNode"));
     if (!times.empty()) text += fmt::format("; from death to the first repeated step: {} ms", times);
     return text;
 }

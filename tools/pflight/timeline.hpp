@@ -42,9 +42,12 @@ class Timeline {
   private:
     void say(std::uint64_t time_ns, const std::string& text) const;
     Recovery& open_recovery(std::uint32_t slot, std::uint64_t time_ns);
+    /// The open recovery of `slot`; nullptr if its death was not told.
+    [[nodiscard]] Recovery* known_recovery(std::uint32_t slot);
     void take_fault(const Event& event, const ControlSegment& segment);
     void take_adoption(const Event& event);
     void take_resumption(const Event& event);
+    void take_membership(const Event& event);
 
     std::uint64_t start_ns_;
     Print print_;

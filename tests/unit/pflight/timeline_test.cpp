@@ -40,7 +40,7 @@ TEST_F(TimelineTest, TellsARecoveryFromTheEarliestNoticeOfTheDeath) {
     EXPECT_THAT(lines_,
                 ElementsAre(HasSubstr("member 2 is killed as planned"), HasSubstr("(+2.00 ms)"), HasSubstr("view 5 without member 2"),
                             HasSubstr("member 1 took over 16 VNodes of member 2  (+4.00 ms)"), HasSubstr("(+5.00 ms)"),
-                            HasSubstr("(+6.00 ms: time from death to recovery)"), HasSubstr("(+8.00 ms)")));
+                            HasSubstr("(+6.00 ms)  <- time from death to recovery"), HasSubstr("(+8.00 ms)")));
     EXPECT_EQ(timeline_.summary(), "1 member lost, 32 VNodes recovered; from death to the first repeated step: 6.00 ms");
 }
 
@@ -56,6 +56,13 @@ TEST_F(TimelineTest, ASlotThatIsUsedAgainDiesASecondTime) {
     timeline_.process_ended(0, 3 * millisecond, "SIGKILL");
     EXPECT_EQ(timeline_.recoveries().size(), 2U);
     EXPECT_THAT(timeline_.summary(), HasSubstr("2 members lost"));
+}
+
+TEST_F(TimelineTest, AdoptionsWithoutADeathCountAsNoRecovery) {
+    take(EventKind::adopted, 1, 1, 0, millisecond);
+    take(EventKind::resumed, 1, 4, 0, 2 * millisecond);
+    EXPECT_EQ(timeline_.summary(), "");
+    EXPECT_THAT(lines_, ElementsAre(HasSubstr("took over 1 VNode of member 0"), HasSubstr("of VNode 4 of member 0")));
 }
 
 TEST_F(TimelineTest, RemembersTheLastCheckpoint) {
