@@ -24,7 +24,7 @@ CrashVerdict verdict(const CrashEntry& entry, std::uint64_t committed_steps) noe
 const CrashEntry& CrashLedger::record(const CrashKey& key, const ExecutorDeath& death) noexcept {
     CrashEntry* entry = nullptr;
     for (CrashEntry& candidate : entries) {
-        if (candidate.count != 0 && candidate.key.domain == key.domain && candidate.key.vnode == key.vnode) {
+        if (candidate.count != 0 && candidate.key == key) {
             entry = &candidate;
             break;
         }
@@ -37,7 +37,7 @@ const CrashEntry& CrashLedger::record(const CrashKey& key, const ExecutorDeath& 
         next_victim = (next_victim + 1) % capacity;
         entry->count = 0;
     }
-    if (entry->count == 0 || entry->key.step != key.step) {
+    if (entry->count == 0) {
         *entry = CrashEntry{key, 0, {}};
     }
     const auto last = entry->deaths.begin() + entry->count;

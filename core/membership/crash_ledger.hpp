@@ -43,14 +43,14 @@ enum class CrashVerdict : std::uint8_t { go_on, ends_run };
 /// the deaths are no longer held against the VNode.
 [[nodiscard]] CrashVerdict verdict(const CrashEntry& entry, std::uint64_t committed_steps) noexcept;
 
-/// Fixed-size table of entries; trivially copyable, written by the coordinator only, fit for shared memory.
+/// Fixed-size table of entries; trivially copyable, one writer. Deaths may be recorded in any order: made anew from the
+/// records of all the dead, it comes out the same.
 struct CrashLedger {
-    static constexpr std::uint32_t capacity = 64;
+    static constexpr std::uint32_t capacity = 256;  ///< As many as member slots: one entry each in the worst case.
     std::array<CrashEntry, capacity> entries{};
     std::uint32_t next_victim{};
 
-    /// Records a death and returns the entry of `key`. An entry in use for a step other than `key.step` of the same
-    /// VNode is started anew (the VNode has moved on or was rolled back). A full table gives up its oldest entry.
+    /// Records a death and returns the entry of `key`. A full table gives up its oldest entry.
     const CrashEntry& record(const CrashKey& key, const ExecutorDeath& death) noexcept;
 };
 

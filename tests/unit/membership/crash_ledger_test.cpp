@@ -52,6 +52,14 @@ TEST(CrashLedger, AnotherStepOrVNodeIsAnotherMatter) {
     EXPECT_EQ(ledger.record(CrashKey{0, VNodeId{7}, 6}, death_of(4, true)).count, 1U);
 }
 
+TEST(CrashLedger, TheOrderInWhichDeathsAreRecordedDoesNotMatter) {
+    CrashLedger ledger;
+    const CrashKey earlier{0, VNodeId{7}, 3};
+    ledger.record(step_five, death_of(1, true));
+    EXPECT_EQ(verdict(ledger.record(earlier, death_of(2, true)), 5), CrashVerdict::go_on);
+    EXPECT_EQ(verdict(ledger.record(step_five, death_of(3, true)), 5), CrashVerdict::ends_run);
+}
+
 TEST(CrashLedger, AFullTableGivesUpItsOldestEntry) {
     CrashLedger ledger;
     for (std::uint32_t v = 0; v < CrashLedger::capacity; ++v) {
