@@ -32,8 +32,10 @@ tl::expected<FileDescriptor, Failure> prepare(ControlSegment& segment, const Age
     header.agent_pid.store(static_cast<std::uint32_t>(self.pid), std::memory_order_release);
     header.expected_members.store(options.expected_members, std::memory_order_release);
     header.start_deadline_ns = boot_time_ns() + std::uint64_t{options.settings.start_timeout_ms} * 1'000'000;
-    if (auto stored = store_settings(options.settings, segment); !stored) return tl::unexpected(std::move(stored.error()));
-    if (auto stored = store_fault_plan(options.faults, segment); !stored) return tl::unexpected(std::move(stored.error()));
+    if (auto stored = store_settings(options.settings, segment); !stored)
+        return tl::unexpected(std::move(stored.error()));
+    if (auto stored = store_fault_plan(options.faults, segment); !stored)
+        return tl::unexpected(std::move(stored.error()));
     return Arena::create(segment, false);
 }
 
@@ -92,7 +94,9 @@ void Agent::serve() const noexcept {
 }
 
 std::vector<std::pair<std::string, std::string>> Agent::environment() const {
-    return {{job_variable, segment_.job_id()}, {agent_variable, socket_name_}, {secret_variable, secret_text(segment_.header())}};
+    return {{job_variable, segment_.job_id()},
+            {agent_variable, socket_name_},
+            {secret_variable, secret_text(segment_.header())}};
 }
 
 }  // namespace phoenix

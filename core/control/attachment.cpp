@@ -29,7 +29,9 @@ std::string_view variable(const char* name) noexcept {
     return value == nullptr ? std::string_view{} : std::string_view{value};
 }
 
-tl::unexpected<Failure> refusal(Errc code, std::string sentence) { return tl::unexpected(Failure{code, std::move(sentence)}); }
+tl::unexpected<Failure> refusal(Errc code, std::string sentence) {
+    return tl::unexpected(Failure{code, std::move(sentence)});
+}
 
 // The arena among the open files of process `pid`; needs the same user and a dumpable process.
 FileDescriptor arena_of_process(pid_t pid) {
@@ -54,7 +56,8 @@ FileDescriptor arena_of_members(const ControlSegment& segment) {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& member = segment.member(slot);
         const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_acquire));
-        if (presence != Presence::present || member.pid == getpid() || !is_alive({member.pid, member.start_time})) continue;
+        if (presence != Presence::present || member.pid == getpid() || !is_alive({member.pid, member.start_time}))
+            continue;
         if (FileDescriptor found = arena_of_process(member.pid); found.valid()) return found;
     }
     return {};
@@ -66,10 +69,11 @@ tl::expected<FileDescriptor, Failure> fetch_arena(const ControlSegment& segment)
         const auto agent = static_cast<pid_t>(segment.header().agent_pid.load(std::memory_order_acquire));
         // Pids of another PID namespace name other processes here: deaths could not be seen.
         if (received->sender != agent)
-            return refusal(Errc::refused,
-                           fmt::format("The launcher of job '{}' runs in another PID namespace than this process; start pflight "
-                                       "and its members in the same container.",
-                                       segment.job_id()));
+            return refusal(
+                Errc::refused,
+                fmt::format("The launcher of job '{}' runs in another PID namespace than this process; start pflight "
+                            "and its members in the same container.",
+                            segment.job_id()));
         return std::move(received->descriptor);
     }
     if (received.error().code == Errc::system) {
@@ -78,7 +82,8 @@ tl::expected<FileDescriptor, Failure> fetch_arena(const ControlSegment& segment)
     return tl::unexpected(std::move(received.error()));
 }
 
-tl::expected<JobAccess, Failure> with_arena(ControlSegment segment, tl::expected<FileDescriptor, Failure> (*open_arena)(const ControlSegment&)) {
+tl::expected<JobAccess, Failure> with_arena(
+    ControlSegment segment, tl::expected<FileDescriptor, Failure> (*open_arena)(const ControlSegment&)) {
     JobAccess access;
     access.segment = std::make_unique<ControlSegment>(std::move(segment));
     auto file = open_arena(*access.segment);
@@ -94,12 +99,14 @@ tl::expected<JobAccess, Failure> attach_to_launched(std::string_view job_id) {
     if (!segment) {
         Failure failure = std::move(segment.error());
         if (failure.code == Errc::system)
-            failure.sentence += fmt::format(" Start the program with 'pflight run', or unset {} to run it alone.", job_variable);
+            failure.sentence +=
+                fmt::format(" Start the program with 'pflight run', or unset {} to run it alone.", job_variable);
         return tl::unexpected(std::move(failure));
     }
     if (!secret_matches(segment->header(), variable(secret_variable)))
-        return refusal(Errc::refused, fmt::format("{} does not hold the secret of job '{}'; start the program with 'pflight run'.",
-                                                  secret_variable, job_id));
+        return refusal(Errc::refused,
+                       fmt::format("{} does not hold the secret of job '{}'; start the program with 'pflight run'.",
+                                   secret_variable, job_id));
     auto access = with_arena(std::move(*segment), fetch_arena);
     if (access) access->has_agent = true;
     return access;
@@ -117,7 +124,8 @@ tl::expected<JobAccess, Failure> complete_founding(ControlSegment created, const
     access.founded = true;
     ControlSegment& segment = *access.segment;
     const Settings settings;
-    segment.header().expected_members.store(options.expected_members, std::memory_order_relaxed);  // published by the magic
+    segment.header().expected_members.store(options.expected_members,
+                                            std::memory_order_relaxed);  // published by the magic
     segment.header().start_deadline_ns = boot_time_ns() + std::uint64_t{settings.start_timeout_ms} * 1'000'000;
     if (auto stored = store_settings(settings, segment); !stored) return tl::unexpected(std::move(stored.error()));
     auto file = Arena::create(segment, options.named_arena);
@@ -150,8 +158,10 @@ tl::expected<JobAccess, Failure> attach_or_found_shared(const FoundingOptions& o
         auto founded = found(options);
         if (founded || founded.error().code != Errc::refused) return founded;
         if (boot_time_ns() > deadline)
-            return refusal(Errc::system, fmt::format("Another process has been founding the job '{}' for 30 s; end it and start again.",
-                                                     options.job_id));
+            return refusal(
+                Errc::system,
+                fmt::format("Another process has been founding the job '{}' for 30 s; end it and start again.",
+                            options.job_id));
         const timespec pause{0, 2'000'000};
         nanosleep(&pause, nullptr);
     }
@@ -199,13 +209,16 @@ tl::expected<JobAccess, Failure> attach_or_found() {
     const std::optional<std::uint32_t> local_size = number_in("OMPI_COMM_WORLD_LOCAL_SIZE");
     if (name_space.empty() || !local_size || *local_size <= 1) return found({draw_job_id(), 1, false});
     if (const auto size = number_in("OMPI_COMM_WORLD_SIZE"); size && *size > *local_size)
-        return refusal(Errc::refused,
-                       fmt::format("This mpirun has {} of its {} ranks on this node, and a job of PhoenixFlight lives on one node; "
-                                   "start all ranks on one node.",
-                                   *local_size, *size));
+        return refusal(
+            Errc::refused,
+            fmt::format(
+                "This mpirun has {} of its {} ranks on this node, and a job of PhoenixFlight lives on one node; "
+                "start all ranks on one node.",
+                *local_size, *size));
     if (*local_size > member_count_max)
-        return refusal(Errc::refused, fmt::format("This mpirun has {} ranks on this node and a job takes at most {}; start fewer.",
-                                                  *local_size, member_count_max));
+        return refusal(Errc::refused,
+                       fmt::format("This mpirun has {} ranks on this node and a job takes at most {}; start fewer.",
+                                   *local_size, member_count_max));
     return attach_or_found_shared({job_id_of_namespace(name_space), *local_size, true});
 }
 

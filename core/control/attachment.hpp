@@ -12,8 +12,9 @@
 namespace phoenix {
 
 /// Variables by which `pflight` tells a member its job.
-inline constexpr const char* job_variable = "PHOENIX_JOB";        ///< Job id.
-inline constexpr const char* agent_variable = "PHOENIX_AGENT";    ///< Abstract unix socket of the agent, without the leading 0.
+inline constexpr const char* job_variable = "PHOENIX_JOB";  ///< Job id.
+inline constexpr const char* agent_variable =
+    "PHOENIX_AGENT";  ///< Abstract unix socket of the agent, without the leading 0.
 inline constexpr const char* secret_variable = "PHOENIX_SECRET";  ///< The header's secret, 64 hexadecimal digits.
 
 /// A process's hold on its job.
@@ -26,7 +27,8 @@ struct JobAccess {
 
 /// Attaches to the job that the environment names, or founds one:
 /// - PHOENIX_JOB set: the job of a `pflight run`;
-/// - a rank of a plain mpirun (PMIX_NAMESPACE, OMPI_COMM_WORLD_LOCAL_SIZE): the ranks of this node share one job, founded
+/// - a rank of a plain mpirun (PMIX_NAMESPACE, OMPI_COMM_WORLD_LOCAL_SIZE): the ranks of this node share one job,
+/// founded
 ///   by whoever comes first, with a named arena and expected_members = the local size;
 /// - else: a job of this process alone.
 ///

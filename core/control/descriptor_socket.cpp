@@ -32,7 +32,9 @@ Address abstract_address(std::string_view name) {
     return address;
 }
 
-const sockaddr* as_sockaddr(const Address& address) noexcept { return reinterpret_cast<const sockaddr*>(&address.value); }
+const sockaddr* as_sockaddr(const Address& address) noexcept {
+    return reinterpret_cast<const sockaddr*>(&address.value);
+}
 
 std::optional<ucred> peer_of(int socket) noexcept {
     ucred peer{};
@@ -66,8 +68,8 @@ tl::expected<FileDescriptor, Failure> listen_for_members(std::string_view name) 
     const Address address = abstract_address(name);
     if (!listener.valid() || bind(listener.get(), as_sockaddr(address), address.size) != 0 ||
         listen(listener.get(), backlog) != 0)
-        return tl::unexpected(
-            Failure{Errc::system, fmt::format("Cannot listen on the unix socket @{}: {}.", name, std::strerror(errno))});
+        return tl::unexpected(Failure{
+            Errc::system, fmt::format("Cannot listen on the unix socket @{}: {}.", name, std::strerror(errno))});
     return listener;
 }
 
@@ -89,8 +91,9 @@ void serve_descriptor(int listener, int descriptor) noexcept {
 
 tl::expected<ReceivedDescriptor, Failure> fetch_descriptor(std::string_view name) {
     const auto failed = [&](int error) {
-        return tl::unexpected(Failure{
-            Errc::system, fmt::format("Cannot get the job's shared memory from its launcher (@{}): {}.", name, std::strerror(error))});
+        return tl::unexpected(
+            Failure{Errc::system, fmt::format("Cannot get the job's shared memory from its launcher (@{}): {}.", name,
+                                              std::strerror(error))});
     };
     const FileDescriptor connection{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     if (!connection.valid()) return failed(errno);
@@ -107,7 +110,8 @@ tl::expected<ReceivedDescriptor, Failure> fetch_descriptor(std::string_view name
     // Anybody may take an abstract name once its owner is gone.
     if (peer->uid != geteuid())
         return tl::unexpected(Failure{
-            Errc::refused, fmt::format("The socket @{} belongs to user {} and not to you; start the job again.", name, peer->uid)});
+            Errc::refused,
+            fmt::format("The socket @{} belongs to user {} and not to you; start the job again.", name, peer->uid)});
     DescriptorMessage message;
     ssize_t size = 0;
     do {

@@ -33,10 +33,11 @@ class Scanner {
         return value;
     }
     [[nodiscard]] tl::unexpected<Failure> expected(std::string_view wanted) const {
-        const std::string found = at_end() ? std::string{"it ends"} : fmt::format("there is '{}'", text_.substr(position_));
-        return tl::unexpected(Failure{Errc::invalid_argument,
-                                      fmt::format("{} '{}': at position {} {} is expected, but {}; write for example {}.", what_,
-                                                  text_, position_ + 1, wanted, found, example_)});
+        const std::string found =
+            at_end() ? std::string{"it ends"} : fmt::format("there is '{}'", text_.substr(position_));
+        return tl::unexpected(Failure{
+            Errc::invalid_argument, fmt::format("{} '{}': at position {} {} is expected, but {}; write for example {}.",
+                                                what_, text_, position_ + 1, wanted, found, example_)});
     }
     /// Nanoseconds, nothing if there is no duration here.
     [[nodiscard]] std::optional<std::uint64_t> duration() noexcept {
@@ -55,7 +56,9 @@ class Scanner {
             ++position_;
         }
         const bool digits_missing = pointed && position_ == digits;
-        const std::uint64_t unit = accept("ms") ? nanoseconds_per_second / 1000 : accept("s") ? nanoseconds_per_second : 0;
+        const std::uint64_t unit = accept("ms")  ? nanoseconds_per_second / 1000
+                                   : accept("s") ? nanoseconds_per_second
+                                                 : 0;
         const bool complete = whole && !digits_missing && unit != 0 && *whole <= 1'000'000'000;
         if (!complete) {
             position_ = start;
@@ -111,7 +114,8 @@ tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
         if (!pause || *pause == 0) return scanner.expected("a time such as 3s or 250ms");
         fault.resume_after_ns = *pause;
     }
-    if (!scanner.at_end()) return scanner.expected(fault.kind == FaultKind::stop ? "the end or '+' and a time" : "the end");
+    if (!scanner.at_end())
+        return scanner.expected(fault.kind == FaultKind::stop ? "the end or '+' and a time" : "the end");
     return fault;
 }
 
@@ -168,8 +172,9 @@ tl::expected<std::uint64_t, Failure> parse_duration(std::string_view text) {
 
 tl::expected<void, Failure> store_fault_plan(std::span<const PlannedFault> faults, ControlSegment& segment) {
     if (faults.size() > fault_count_max)
-        return tl::unexpected(Failure{Errc::invalid_argument, fmt::format("{} faults are planned and {} fit; plan fewer.",
-                                                                          faults.size(), fault_count_max)});
+        return tl::unexpected(
+            Failure{Errc::invalid_argument,
+                    fmt::format("{} faults are planned and {} fit; plan fewer.", faults.size(), fault_count_max)});
     const std::span<FaultEntry> entries = segment.faults();
     for (std::size_t index = 0; index < faults.size(); ++index) {
         const PlannedFault& fault = faults[index];

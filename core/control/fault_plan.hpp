@@ -40,8 +40,8 @@ struct Chaos {
 /// @error invalid_argument  As parse_fault().
 [[nodiscard]] tl::expected<Chaos, Failure> parse_chaos(std::string_view text);
 
-/// The kills of `chaos` in the order of their steps, each waiting for the one before it. `first_index` is the place in the
-/// plan that the first will get.
+/// The kills of `chaos` in the order of their steps, each waiting for the one before it. `first_index` is the place in
+/// the plan that the first will get.
 [[nodiscard]] std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index);
 
 /// Parses `250ms`, `3s`, `1.5s`; the result is in nanoseconds.
@@ -49,6 +49,7 @@ struct Chaos {
 
 /// Writes the plan into the segment; before members start.
 /// @error invalid_argument  More than fault_count_max faults.
-[[nodiscard]] tl::expected<void, Failure> store_fault_plan(std::span<const PlannedFault> faults, ControlSegment& segment);
+[[nodiscard]] tl::expected<void, Failure> store_fault_plan(std::span<const PlannedFault> faults,
+                                                           ControlSegment& segment);
 
 }  // namespace phoenix

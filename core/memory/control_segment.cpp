@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 namespace phoenix {
@@ -32,10 +32,11 @@ Failure memory_failure(std::string_view name, std::size_t needed) {
     struct statvfs info {};
     const std::size_t free_bytes =
         statvfs("/dev/shm", &info) == 0 ? static_cast<std::size_t>(info.f_bavail) * info.f_frsize : 0;
-    return {Errc::no_memory,
-            fmt::format("/dev/shm is too small for the control segment {}: {} KiB are needed and {} KiB are free; enlarge "
-                        "it with 'mount -o remount,size=64m /dev/shm' (containers: --shm-size=64m).",
-                        name, needed / 1024, free_bytes / 1024)};
+    return {
+        Errc::no_memory,
+        fmt::format("/dev/shm is too small for the control segment {}: {} KiB are needed and {} KiB are free; enlarge "
+                    "it with 'mount -o remount,size=64m /dev/shm' (containers: --shm-size=64m).",
+                    name, needed / 1024, free_bytes / 1024)};
 }
 
 // Held while a name is made, replaced or removed as dead: without it somebody who looks for dead jobs removes a segment
@@ -114,7 +115,8 @@ tl::expected<ControlSegment, Failure> ControlSegment::create(std::string_view jo
         return tl::unexpected(Failure{Errc::invalid_argument,
                                       fmt::format("The job id '{}' must have 1 to 40 characters and no '/'.", job_id)});
     const NameLock lock;
-    if (!lock.held()) return tl::unexpected(system_failure("Cannot lock /dev/shm (a process holds it for 10 s)", errno));
+    if (!lock.held())
+        return tl::unexpected(system_failure("Cannot lock /dev/shm (a process holds it for 10 s)", errno));
     FileDescriptor file{shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     if (!file.valid() && errno == EEXIST) {
         if (job_alive(name))
@@ -160,22 +162,27 @@ tl::expected<ControlSegment, Failure> ControlSegment::attach(std::string_view jo
                 Failure{Errc::wrong_state, fmt::format("The job '{}' is not ready to be attached to.", job_id)});
         if (errno == EACCES)
             return tl::unexpected(
-                Failure{Errc::refused, fmt::format("The job '{}' belongs to another user; only its owner may attach.", job_id)});
+                Failure{Errc::refused,
+                        fmt::format("The job '{}' belongs to another user; only its owner may attach.", job_id)});
         if (errno == EPROTO)
             return tl::unexpected(Failure{
                 Errc::mismatch,
-                fmt::format("The segment {} was made by another version of PhoenixFlight; use the same one everywhere.", name)});
-        return tl::unexpected(system_failure(fmt::format("There is no job '{}' on this node ({})", job_id, name), errno));
+                fmt::format("The segment {} was made by another version of PhoenixFlight; use the same one everywhere.",
+                            name)});
+        return tl::unexpected(
+            system_failure(fmt::format("There is no job '{}' on this node ({})", job_id, name), errno));
     }
     ControlSegment segment{base};
     // Pairs with the release store in publish().
     if (segment.header().magic.load(std::memory_order_acquire) != control_magic)
-        return tl::unexpected(Failure{Errc::wrong_state, fmt::format("The job '{}' is not ready to be attached to.", job_id)});
+        return tl::unexpected(
+            Failure{Errc::wrong_state, fmt::format("The job '{}' is not ready to be attached to.", job_id)});
     if (segment.header().version != layout_version)
-        return tl::unexpected(Failure{
-            Errc::mismatch, fmt::format("The job '{}' runs layout version {}, this program has {}; use the same version of "
-                                        "PhoenixFlight for pflight and the application.",
-                                        job_id, segment.header().version, layout_version)});
+        return tl::unexpected(
+            Failure{Errc::mismatch,
+                    fmt::format("The job '{}' runs layout version {}, this program has {}; use the same version of "
+                                "PhoenixFlight for pflight and the application.",
+                                job_id, segment.header().version, layout_version)});
     madvise(base, control_size_bytes, MADV_DONTDUMP);
     return segment;
 }
@@ -200,7 +207,8 @@ std::byte* ControlSegment::view_buffer(std::uint32_t index) const noexcept {
 }
 
 std::atomic<std::uint64_t>& ControlSegment::log_head(std::uint32_t reader, std::uint32_t writer) const noexcept {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(base_ + control_logs_offset)[reader * member_count_max + writer];
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(base_ +
+                                                         control_logs_offset)[reader * member_count_max + writer];
 }
 
 std::span<OnceCell> ControlSegment::once_cells() const noexcept {
@@ -246,7 +254,8 @@ std::vector<FoundJob> find_jobs() {
     while (const dirent* entry = readdir(directory)) {
         const std::string_view file = entry->d_name;
         if (file.substr(0, prefix.size()) != prefix) continue;
-        if (file.size() > arena_suffix.size() && file.substr(file.size() - arena_suffix.size()) == arena_suffix) continue;
+        if (file.size() > arena_suffix.size() && file.substr(file.size() - arena_suffix.size()) == arena_suffix)
+            continue;
         const std::string job_id{file.substr(prefix.size())};
         jobs.push_back({job_id, job_alive(control_name(job_id))});
     }

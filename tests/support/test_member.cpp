@@ -66,7 +66,8 @@ void wait_for_all() {
     for (;;) {
         std::uint32_t attached = 0;
         for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-            attached += job.segment->member(slot).presence.load() >= static_cast<std::uint32_t>(Presence::present) ? 1 : 0;
+            attached +=
+                job.segment->member(slot).presence.load() >= static_cast<std::uint32_t>(Presence::present) ? 1 : 0;
         if (attached >= job.segment->header().expected_members.load()) return;
         pause_briefly();
     }
@@ -89,7 +90,8 @@ void leave() {
 }
 
 [[noreturn]] void leave_with(int status) {
-    if (own_slot < member_count_max) job.segment->member(own_slot).exit_state.store(0x100U | static_cast<std::uint32_t>(status));
+    if (own_slot < member_count_max)
+        job.segment->member(own_slot).exit_state.store(0x100U | static_cast<std::uint32_t>(status));
     std::fflush(nullptr);
     _exit(status);
 }
@@ -134,16 +136,26 @@ void act(std::string_view word) {
     const std::size_t mark = word.find('=');
     const std::string_view action = word.substr(0, mark);
     const std::string value{mark == std::string_view::npos ? std::string_view{} : word.substr(mark + 1)};
-    if (action == "attach") attach();
-    else if (action == "barrier") wait_for_all();
-    else if (action == "leave") leave();
-    else if (action == "exit") leave_with(number_in(value));
-    else if (action == "signal") raise(signal_number(value));
-    else if (action == "fail") job.segment->decide_outcome(Outcome::failed, Errc::step_failed, value);
-    else if (action == "fault") fire_fault(number_in(value));
-    else if (action == "checkpoint") record_event(*job.segment, EventKind::checkpoint_written, 0, static_cast<std::uint64_t>(number_in(value)));
-    else if (action == "say") say(value);
-    else if (action == "await") while (access(value.c_str(), F_OK) != 0) pause_briefly();
+    if (action == "attach")
+        attach();
+    else if (action == "barrier")
+        wait_for_all();
+    else if (action == "leave")
+        leave();
+    else if (action == "exit")
+        leave_with(number_in(value));
+    else if (action == "signal")
+        raise(signal_number(value));
+    else if (action == "fail")
+        job.segment->decide_outcome(Outcome::failed, Errc::step_failed, value);
+    else if (action == "fault")
+        fire_fault(number_in(value));
+    else if (action == "checkpoint")
+        record_event(*job.segment, EventKind::checkpoint_written, 0, static_cast<std::uint64_t>(number_in(value)));
+    else if (action == "say")
+        say(value);
+    else if (action == "await")
+        while (access(value.c_str(), F_OK) != 0) pause_briefly();
     else {
         std::fprintf(stderr, "test_member: unknown action '%.*s'\n", static_cast<int>(action.size()), action.data());
         std::_Exit(71);

@@ -27,7 +27,8 @@ std::vector<std::string> whole_environment(const Environment& added) {
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
         const std::string_view name = text.substr(0, text.find('='));
-        const bool replaced = std::any_of(added.begin(), added.end(), [&](const auto& pair) { return pair.first == name; });
+        const bool replaced =
+            std::any_of(added.begin(), added.end(), [&](const auto& pair) { return pair.first == name; });
         if (!replaced) result.emplace_back(text);
     }
     for (const auto& [name, value] : added) result.push_back(name + "=" + value);
@@ -72,13 +73,15 @@ std::string first_line_of(const std::string& command) {
 }
 
 void add_open_mpi_4(std::vector<std::string>& words) {
-    const auto parameter = [&](const char* name, const char* value) { words.insert(words.end(), {"--mca", name, value}); };
+    const auto parameter = [&](const char* name, const char* value) {
+        words.insert(words.end(), {"--mca", name, value});
+    };
     words.insert(words.end(), {"--enable-recovery", "--oversubscribe"});
     parameter("orte_allowed_exit_without_sync", "1");
     parameter("orte_abort_on_non_zero_status", "0");
     parameter("orte_execute_quiet", "1");  // no report about ranks that died: the launcher's own says what that means
     parameter("odls_base_sigkill_timeout", "0");
-    parameter("pml", "ob1");  // looking for UCX costs a fifth of a second at the start
+    parameter("pml", "ob1");             // looking for UCX costs a fifth of a second at the start
     parameter("btl", "self,vader,tcp");  // tcp for what a rank spawns
 }
 
@@ -97,8 +100,9 @@ tl::expected<pid_t, Failure> start_process(const ProgramCall& call) {
     const std::vector<char*> arguments = pointers_to(words);
     const std::vector<char*> environment = pointers_to(variables);
     const auto failed = [&](int error) {
-        return tl::unexpected(Failure{Errc::system, fmt::format("'{}' cannot be started: {}{}.", call.path, std::strerror(error),
-                                                                error == ENOEXEC ? " (a script needs a first line such as #!/bin/sh)" : "")});
+        return tl::unexpected(Failure{
+            Errc::system, fmt::format("'{}' cannot be started: {}{}.", call.path, std::strerror(error),
+                                      error == ENOEXEC ? " (a script needs a first line such as #!/bin/sh)" : "")});
     };
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return failed(errno);
@@ -132,8 +136,10 @@ int open_mpi_major(std::string_view version_text) {
 
 std::vector<std::string> mpirun_arguments(const MpirunCall& call, int major, unsigned cores) {
     std::vector<std::string> words;
-    if (major >= 5) add_open_mpi_5(words);
-    else add_open_mpi_4(words);
+    if (major >= 5)
+        add_open_mpi_5(words);
+    else
+        add_open_mpi_4(words);
     // Ranks bound to one core each would share it when there are more ranks than cores.
     if (call.ranks > cores) words.insert(words.end(), {"--bind-to", "none"});
     words.insert(words.end(), {"-n", std::to_string(call.ranks)});
@@ -148,8 +154,9 @@ tl::expected<pid_t, Failure> start_mpirun(const MpirunCall& call) {
     const std::string version = first_line_of(fmt::format("'{}' --version 2>/dev/null </dev/null", call.mpirun));
     const int major = open_mpi_major(version);
     if (major < 4)
-        return tl::unexpected(Failure{Errc::system, fmt::format("'{}' is not Open MPI 4 or 5 (it says '{}'); put one on PATH or write --local.",
-                                                                call.mpirun, version.substr(0, version.find('\n')))});
+        return tl::unexpected(Failure{
+            Errc::system, fmt::format("'{}' is not Open MPI 4 or 5 (it says '{}'); put one on PATH or write --local.",
+                                      call.mpirun, version.substr(0, version.find('\n')))});
     ProgramCall mpirun{call.mpirun, mpirun_arguments(call, major, std::max(1U, std::thread::hardware_concurrency())),
                        call.program.environment};
     // Containers run as root; and the report of its PMIx server about a dead rank is no news for the user.
@@ -163,14 +170,15 @@ tl::expected<pid_t, Failure> start_mpirun(const MpirunCall& call) {
 std::string environment_of(pid_t pid, std::string_view name) {
     std::ifstream file{fmt::format("/proc/{}/environ", pid), std::ios::binary};
     for (std::string entry; std::getline(file, entry, '\0');) {
-        if (entry.size() > name.size() && entry[name.size()] == '=' && std::string_view{entry}.substr(0, name.size()) == name)
+        if (entry.size() > name.size() && entry[name.size()] == '=' &&
+            std::string_view{entry}.substr(0, name.size()) == name)
             return entry.substr(name.size() + 1);
     }
     return {};
 }
 
-// Open MPI 4 names them vader_segment.<host>.<uid>.<job in hexadecimal>.<rank>; PMIX_NAMESPACE is the job in decimal. The
-// upper half of its number is common to the ranks that mpirun started and those that they spawned.
+// Open MPI 4 names them vader_segment.<host>.<uid>.<job in hexadecimal>.<rank>; PMIX_NAMESPACE is the job in decimal.
+// The upper half of its number is common to the ranks that mpirun started and those that they spawned.
 void remove_open_mpi_segments(std::string_view name_space) noexcept {
     std::uint32_t job = 0;
     const auto [end, error] = std::from_chars(name_space.data(), name_space.data() + name_space.size(), job);

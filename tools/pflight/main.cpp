@@ -51,8 +51,10 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         const auto is_meant = [&](const CLI::App* command) { return command->check_name(argv[1]); };
         if (argc > 1 && argv[1][0] != '-' && application.get_subcommands(is_meant).empty())
-            return complain(fmt::format("There is no command '{}'; 'pflight --help' lists them.", argv[1]), wrong_usage);
-        return complain(fmt::format("{}; 'pflight --help' and 'pflight run --help' show the usage.", error.what()), wrong_usage);
+            return complain(fmt::format("There is no command '{}'; 'pflight --help' lists them.", argv[1]),
+                            wrong_usage);
+        return complain(fmt::format("{}; 'pflight --help' and 'pflight run --help' show the usage.", error.what()),
+                        wrong_usage);
     }
     try {
         return run_job(run);

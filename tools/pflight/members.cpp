@@ -108,7 +108,8 @@ void MemberProcesses::read_last_words(MemberProcess& process) const noexcept {
     if (!process.slot) return;
     const MemberRecord& record = segment_->member(*process.slot);
     if (record.pid != process.identity.pid || record.start_time != process.identity.start_time) return;  // used again
-    process.left_in_order = record.presence.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Presence::leaving);
+    process.left_in_order =
+        record.presence.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Presence::leaving);
     process.exit_state = record.exit_state.load(std::memory_order_acquire);
     process.fault_signal = record.fault_signal.load(std::memory_order_acquire);
 }
@@ -130,8 +131,8 @@ std::vector<std::size_t> MemberProcesses::collect_ended() {
 }
 
 std::size_t MemberProcesses::living() const noexcept {
-    return static_cast<std::size_t>(
-        std::count_if(processes_.begin(), processes_.end(), [](const MemberProcess& process) { return !process.ended; }));
+    return static_cast<std::size_t>(std::count_if(processes_.begin(), processes_.end(),
+                                                  [](const MemberProcess& process) { return !process.ended; }));
 }
 
 void MemberProcesses::signal_all(int number) const noexcept {

@@ -59,7 +59,9 @@ std::string path_of_command(std::string_view name) {
 }
 
 tl::expected<std::string, Failure> find_program(std::string_view name) {
-    const auto wrong = [](std::string sentence) { return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)}); };
+    const auto wrong = [](std::string sentence) {
+        return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)});
+    };
     const fs::path given{name};
     std::error_code error;
     if (name.find('/') == std::string_view::npos) {
@@ -91,9 +93,10 @@ tl::expected<std::string, Failure> writable_folder(std::string_view name) {
         }
     }
     if (reason == 0) return folder.string();
-    return tl::unexpected(Failure{Errc::system, fmt::format("Checkpoints cannot be written to '{}': {}; name a directory that you "
-                                                            "may write to.",
-                                                            name, std::strerror(reason))});
+    return tl::unexpected(
+        Failure{Errc::system, fmt::format("Checkpoints cannot be written to '{}': {}; name a directory that you "
+                                          "may write to.",
+                                          name, std::strerror(reason))});
 }
 
 std::string unknown_option(std::string_view option, const CLI::App& command) {
@@ -108,7 +111,8 @@ std::string unknown_option(std::string_view option, const CLI::App& command) {
             nearest = "--" + name;
         }
     }
-    const std::string remedy = nearest.empty() ? std::string{"'pflight run --help' lists them."} : fmt::format("did you mean {}?", nearest);
+    const std::string remedy =
+        nearest.empty() ? std::string{"'pflight run --help' lists them."} : fmt::format("did you mean {}?", nearest);
     return fmt::format("pflight run has no option '{}'; {}", bare, remedy);
 }
 

@@ -79,8 +79,10 @@ std::string progress_text(const ProgressSample& now, const ProgressSample& befor
 }
 
 std::string progress_json(const ProgressSample& now, const ProgressSample& before) {
-    nlohmann::json json{{"time_ns", now.time_ns},         {"vnode_steps", now.vnode_steps},
-                        {"members", now.members},         {"recovered_vnodes", now.recoveries},
+    nlohmann::json json{{"time_ns", now.time_ns},
+                        {"vnode_steps", now.vnode_steps},
+                        {"members", now.members},
+                        {"recovered_vnodes", now.recoveries},
                         {"steps_per_second", step_rate(now, before)}};
     if (now.job) {
         json["domain"] = now.job->domain;
@@ -96,10 +98,15 @@ std::string progress_json(const ProgressSample& now, const ProgressSample& befor
 ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment& segment, const Arena& arena)
     : segment_(&segment), arena_(&arena), stall_ns_(std::uint64_t{options.settings.stall_report_ms} * 1'000'000) {
     const bool terminal = isatty(STDERR_FILENO) == 1;
-    if (options.progress == ProgressMode::json_lines) style_ = Style::json;
-    else if (options.quiet || options.progress == ProgressMode::never) style_ = Style::none;
-    else style_ = terminal ? Style::redrawn : Style::plain;
-    period_ns_ = style_ == Style::redrawn ? redraw_period_ns : style_ == Style::json ? redraw_period_ns * 5 : plain_period_ns;
+    if (options.progress == ProgressMode::json_lines)
+        style_ = Style::json;
+    else if (options.quiet || options.progress == ProgressMode::never)
+        style_ = Style::none;
+    else
+        style_ = terminal ? Style::redrawn : Style::plain;
+    period_ns_ = style_ == Style::redrawn ? redraw_period_ns
+                 : style_ == Style::json  ? redraw_period_ns * 5
+                                          : plain_period_ns;
     // Asked for explicitly, it shows the state from the start and not only in long runs.
     if (options.progress == ProgressMode::always && style_ == Style::plain) period_ns_ = redraw_period_ns * 5;
     before_ = sample(segment, arena, stall_ns_, options.members);

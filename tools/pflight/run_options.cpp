@@ -74,14 +74,18 @@ void RunCommand::declare(CLI::App& application) {
     text("-n,--members", members_, "N", "Members to start, 1 to 256");
     command_->add_flag("--local", local_, "Fork the members, without MPI");
     command_->add_flag("--mpi", mpi_, "Start the members as ranks of one mpirun (the default where there is one)");
-    command_->add_option("--fault", faults_, "Kill or stop a member at a step: kill:2@300, kill:coordinator@50, stop:1@200+3s")
-        ->type_name("SPEC")->allow_extra_args(false);
+    command_
+        ->add_option("--fault", faults_,
+                     "Kill or stop a member at a step: kill:2@300, kill:coordinator@50, stop:1@200+3s")
+        ->type_name("SPEC")
+        ->allow_extra_args(false);
     text("--chaos", chaos_, "SPEC", "Kill members at random: seed=7,kills=2");
     text("--checkpoint", checkpoint_, "DIR", "Write checkpoints into DIR");
     text("--checkpoint-every", checkpoint_every_, "K", "Steps between two checkpoints");
     text("--checkpoint-keep", checkpoint_keep_, "N", "Checkpoints kept (2)");
     text("--restart", restart_, "DIR", "Go on from the newest good checkpoint in DIR");
-    command_->add_flag("--verify-replay", verify_replay_, "Run each step twice and compare: is the program recoverable?");
+    command_->add_flag("--verify-replay", verify_replay_,
+                       "Run each step twice and compare: is the program recoverable?");
     command_->add_flag("-q,--quiet", quiet_, "No lines but errors");
     text("--progress", progress_, "MODE", "auto, always, never or jsonl");
     command_->add_flag("--timeline", timeline_, "Print what happens to the members, with times from death to recovery");
@@ -95,9 +99,9 @@ void RunCommand::declare(CLI::App& application) {
 
 tl::expected<RunOptions, Failure> RunCommand::checked() const {
     RunOptions options;
-    for (const auto check : {&RunCommand::check_program, &RunCommand::check_members, &RunCommand::check_mode,
-                             &RunCommand::check_faults, &RunCommand::check_checkpoints, &RunCommand::check_limits,
-                             &RunCommand::check_output}) {
+    for (const auto check :
+         {&RunCommand::check_program, &RunCommand::check_members, &RunCommand::check_mode, &RunCommand::check_faults,
+          &RunCommand::check_checkpoints, &RunCommand::check_limits, &RunCommand::check_output}) {
         if (auto done = (this->*check)(options); !done) return tl::unexpected(std::move(done.error()));
     }
     return options;
@@ -105,7 +109,8 @@ tl::expected<RunOptions, Failure> RunCommand::checked() const {
 
 RunCommand::Check RunCommand::check_program(RunOptions& options) const {
     std::vector<std::string> words = command_->remaining();
-    if (!words.empty() && words.front() == "--") words.erase(words.begin());
+    if (!words.empty() && words.front() == "--")
+        words.erase(words.begin());
     else if (!words.empty() && words.front().size() > 1 && words.front().front() == '-')
         return wrong(unknown_option(words.front(), *command_));
     if (words.empty()) return wrong("No program is named; write for example: pflight run -n 4 ./plate --steps 100.");
@@ -120,7 +125,8 @@ RunCommand::Check RunCommand::check_members(RunOptions& options) const {
     if (members_.empty()) return wrong("How many members to start is not said; write for example -n 4.");
     const auto number = whole_number(members_);
     if (!number || *number == 0 || *number > member_count_max)
-        return wrong(fmt::format("-n {}: a job has 1 to {} members; write for example -n 4.", members_, member_count_max));
+        return wrong(
+            fmt::format("-n {}: a job has 1 to {} members; write for example -n 4.", members_, member_count_max));
     options.members = static_cast<std::uint32_t>(*number);
     if (verify_replay_ && options.members < 2)
         return wrong("--verify-replay runs each step a second time in another member; write -n 2 or more.");
@@ -133,7 +139,8 @@ RunCommand::Check RunCommand::check_mode(RunOptions& options) const {
     if (mpi_ && respawn_) return wrong("--respawn replaces members by forked ones; write --local instead of --mpi.");
     options.respawn = respawn_;
     options.mpirun = path_of_command("mpirun");
-    if (mpi_ && !built_with_mpi()) return wrong("This pflight was built without MPI; write --local, or build with -DPHOENIX_MPI=ON.");
+    if (mpi_ && !built_with_mpi())
+        return wrong("This pflight was built without MPI; write --local, or build with -DPHOENIX_MPI=ON.");
     if (mpi_ && options.mpirun.empty())
         return wrong("There is no mpirun on PATH; install Open MPI (openmpi-bin) or write --local.");
     const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_;
@@ -146,22 +153,24 @@ RunCommand::Check RunCommand::check_faults(RunOptions& options) const {
         auto fault = parse_fault(text);
         if (!fault) return tl::unexpected(std::move(fault.error()));
         if (fault->target >= static_cast<std::int32_t>(options.members) && !respawn_)
-            return wrong(fmt::format("--fault '{}': there is no member {}; with -n {} they are 0 to {}.", text, fault->target,
-                                     options.members, options.members - 1));
+            return wrong(fmt::format("--fault '{}': there is no member {}; with -n {} they are 0 to {}.", text,
+                                     fault->target, options.members, options.members - 1));
         options.faults.push_back(*fault);
     }
     if (!chaos_.empty()) {
         const auto chaos = parse_chaos(chaos_);
         if (!chaos) return tl::unexpected(chaos.error());
         if (chaos->kills >= options.members && !respawn_)
-            return wrong(fmt::format("--chaos '{}': {} kills leave nobody of {} members; write at most kills={}, more members, or "
-                                     "--respawn.",
-                                     chaos_, chaos->kills, options.members, options.members - 1));
+            return wrong(fmt::format(
+                "--chaos '{}': {} kills leave nobody of {} members; write at most kills={}, more members, or "
+                "--respawn.",
+                chaos_, chaos->kills, options.members, options.members - 1));
         for (const PlannedFault& fault : chaos_faults(*chaos, static_cast<std::uint32_t>(options.faults.size())))
             options.faults.push_back(fault);
     }
     if (options.faults.size() > fault_count_max)
-        return wrong(fmt::format("{} faults are planned and {} are possible; plan fewer.", options.faults.size(), fault_count_max));
+        return wrong(fmt::format("{} faults are planned and {} are possible; plan fewer.", options.faults.size(),
+                                 fault_count_max));
     return {};
 }
 
@@ -175,12 +184,14 @@ RunCommand::Check RunCommand::check_checkpoints(RunOptions& options) const {
         if (checkpoint_every_.empty())
             return wrong("--checkpoint does not say how often to write; add for example --checkpoint-every 100.");
         if (!every || *every == 0)
-            return wrong(fmt::format("--checkpoint-every {}: a number of steps from 1 is expected; write for example 100.",
-                                     checkpoint_every_));
+            return wrong(
+                fmt::format("--checkpoint-every {}: a number of steps from 1 is expected; write for example 100.",
+                            checkpoint_every_));
         options.settings.checkpoint_every = *every;
         const auto keep = checkpoint_keep_.empty() ? std::optional<std::uint64_t>{2} : whole_number(checkpoint_keep_);
         if (!keep || *keep == 0 || *keep > 1'000'000)
-            return wrong(fmt::format("--checkpoint-keep {}: a number from 1 is expected; write for example 2.", checkpoint_keep_));
+            return wrong(fmt::format("--checkpoint-keep {}: a number from 1 is expected; write for example 2.",
+                                     checkpoint_keep_));
         options.settings.checkpoint_keep = static_cast<std::uint32_t>(*keep);
         auto folder = writable_folder(checkpoint_);
         if (!folder) return tl::unexpected(std::move(folder.error()));
@@ -189,7 +200,8 @@ RunCommand::Check RunCommand::check_checkpoints(RunOptions& options) const {
     if (!restart_.empty()) {
         std::error_code error;
         if (!std::filesystem::is_directory(restart_, error))
-            return wrong(fmt::format("--restart {}: there is no such directory; give the one that --checkpoint wrote to.", restart_));
+            return wrong(fmt::format(
+                "--restart {}: there is no such directory; give the one that --checkpoint wrote to.", restart_));
         options.settings.restart_directory = std::filesystem::absolute(restart_).lexically_normal().string();
     }
     return {};
@@ -200,13 +212,15 @@ RunCommand::Check RunCommand::check_limits(RunOptions& options) const {
     if (!stack_size_.empty()) {
         const auto size = size_in_bytes(stack_size_);
         if (!size || *size < (64U << 10) || *size > (1U << 30))
-            return wrong(fmt::format("--stack-size {}: a size from 64K to 1G is expected; write for example 2M.", stack_size_));
+            return wrong(
+                fmt::format("--stack-size {}: a size from 64K to 1G is expected; write for example 2M.", stack_size_));
         settings.stack_size_bytes = *size;
     }
     if (!log_memory_max_.empty()) {
         const auto size = size_in_bytes(log_memory_max_);
         if (!size || *size < (1U << 20))
-            return wrong(fmt::format("--log-memory-max {}: a size from 1M is expected; write for example 8G.", log_memory_max_));
+            return wrong(
+                fmt::format("--log-memory-max {}: a size from 1M is expected; write for example 8G.", log_memory_max_));
         settings.log_memory_max = *size;
         settings.log_memory_soft = std::min(settings.log_memory_soft, *size / 2);
     }
@@ -215,7 +229,8 @@ RunCommand::Check RunCommand::check_limits(RunOptions& options) const {
         const auto time = parse_duration(text);
         if (!time) return wrong(fmt::format("{}: {}", option, time.error().sentence));
         if (*time / 1'000'000 < least || *time / 1'000'000 > 86'400'000)
-            return wrong(fmt::format("{} {}: a time from {}ms to 86400s is expected; write for example 3s.", option, text, least));
+            return wrong(fmt::format("{} {}: a time from {}ms to 86400s is expected; write for example 3s.", option,
+                                     text, least));
         return static_cast<std::uint32_t>(*time / 1'000'000);
     };
     if (!heartbeat_timeout_.empty()) {
@@ -234,17 +249,21 @@ RunCommand::Check RunCommand::check_limits(RunOptions& options) const {
 }
 
 RunCommand::Check RunCommand::check_output(RunOptions& options) const {
-    if (progress_ == "auto") options.progress = ProgressMode::automatic;
-    else if (progress_ == "always") options.progress = ProgressMode::always;
-    else if (progress_ == "never") options.progress = ProgressMode::never;
-    else if (progress_ == "jsonl") options.progress = ProgressMode::json_lines;
-    else return wrong(fmt::format("--progress {}: auto, always, never or jsonl is expected.", progress_));
+    if (progress_ == "auto")
+        options.progress = ProgressMode::automatic;
+    else if (progress_ == "always")
+        options.progress = ProgressMode::always;
+    else if (progress_ == "never")
+        options.progress = ProgressMode::never;
+    else if (progress_ == "jsonl")
+        options.progress = ProgressMode::json_lines;
+    else
+        return wrong(fmt::format("--progress {}: auto, always, never or jsonl is expected.", progress_));
     options.quiet = quiet_;
     options.settings.quiet = quiet_;
     options.timeline = timeline_;
-    const bool good_name = std::all_of(job_.begin(), job_.end(), [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '-' || c == '_';
-    });
+    const bool good_name = std::all_of(job_.begin(), job_.end(),
+                                       [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
     if (job_.size() > 40 || !good_name)
         return wrong(fmt::format("--job '{}': a name of 1 to 40 letters, digits, '-' and '_' is expected.", job_));
     options.job_id = job_;

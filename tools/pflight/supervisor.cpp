@@ -18,12 +18,12 @@ namespace {
 
 constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr int look_period_ms = 50;
-constexpr std::uint64_t polite_end_ns = 2 * second_ns;       // from SIGTERM to SIGKILL
-constexpr std::uint64_t kill_wait_ns = 10 * second_ns;       // from SIGKILL to giving up on a process
-constexpr std::uint64_t failure_grace_ns = 10 * second_ns;   // for members to end after the job failed
-constexpr std::uint64_t mpirun_grace_ns = 3 * second_ns;     // for mpirun to end after its ranks
-constexpr std::uint64_t ranks_settled_ns = 2 * second_ns;    // mpirun forks its ranks at once
-constexpr std::uint32_t replacement_count_max = 1000;        // a program that always dies must not be started for ever
+constexpr std::uint64_t polite_end_ns = 2 * second_ns;      // from SIGTERM to SIGKILL
+constexpr std::uint64_t kill_wait_ns = 10 * second_ns;      // from SIGKILL to giving up on a process
+constexpr std::uint64_t failure_grace_ns = 10 * second_ns;  // for members to end after the job failed
+constexpr std::uint64_t mpirun_grace_ns = 3 * second_ns;    // for mpirun to end after its ranks
+constexpr std::uint64_t ranks_settled_ns = 2 * second_ns;   // mpirun forks its ranks at once
+constexpr std::uint32_t replacement_count_max = 1000;       // a program that always dies must not be started for ever
 
 sigset_t supervised_signals() noexcept {
     sigset_t set{};
@@ -97,7 +97,8 @@ tl::expected<pid_t, Failure> Supervisor::start_member() {
 
 tl::expected<void, Failure> Supervisor::start_members() {
     if (options_.mode == LaunchMode::mpi) {
-        auto pid = start_mpirun({options_.mpirun, options_.members, {options_.program, options_.arguments, agent_.environment()}});
+        auto pid = start_mpirun(
+            {options_.mpirun, options_.members, {options_.program, options_.arguments, agent_.environment()}});
         if (!pid) return tl::unexpected(std::move(pid.error()));
         mpirun_pid_ = *pid;
         mpirun_ = ProcessHandle{{*pid, start_time_of(*pid)}};
@@ -152,10 +153,13 @@ void Supervisor::take_endings() {
 
 void Supervisor::replace(const MemberProcess& dead) {
     const bool exited = dead.exit_status().has_value();
-    if (exited || someone_left_ || segment_.outcome() != Outcome::running || replacements_ >= replacement_count_max) return;
+    if (exited || someone_left_ || segment_.outcome() != Outcome::running || replacements_ >= replacement_count_max)
+        return;
     ++replacements_;
-    if (const auto pid = start_member()) timeline_.respawned(boot_time_ns(), *pid);
-    else report(pid.error().sentence);
+    if (const auto pid = start_member())
+        timeline_.respawned(boot_time_ns(), *pid);
+    else
+        report(pid.error().sentence);
 }
 
 void Supervisor::find_ranks() {
@@ -173,7 +177,8 @@ void Supervisor::find_ranks() {
     if (ranks_seen_ns_ == 0 || boot_time_ns() < ranks_seen_ns_ + ranks_settled_ns) return;
     // The others died before they could be seen.
     missing_ranks_counted_ = true;
-    segment_.header().expected_members.fetch_sub(static_cast<std::uint32_t>(wanted - processes_.all().size()), std::memory_order_acq_rel);
+    segment_.header().expected_members.fetch_sub(static_cast<std::uint32_t>(wanted - processes_.all().size()),
+                                                 std::memory_order_acq_rel);
 }
 
 void Supervisor::reap_mpirun() {
@@ -189,8 +194,10 @@ void Supervisor::end_idle_mpirun() {
     }
     const std::uint64_t now = boot_time_ns();
     if (mpirun_idle_since_ns_ == 0) mpirun_idle_since_ns_ = now;
-    if (now > mpirun_idle_since_ns_ + 2 * mpirun_grace_ns) mpirun_.signal(SIGKILL);
-    else if (now > mpirun_idle_since_ns_ + mpirun_grace_ns) mpirun_.signal(SIGTERM);
+    if (now > mpirun_idle_since_ns_ + 2 * mpirun_grace_ns)
+        mpirun_.signal(SIGKILL);
+    else if (now > mpirun_idle_since_ns_ + mpirun_grace_ns)
+        mpirun_.signal(SIGTERM);
 }
 
 void Supervisor::resume_stopped() {
@@ -199,7 +206,9 @@ void Supervisor::resume_stopped() {
         const FaultEntry& fault = segment_.faults()[index];
         const std::uint32_t fired = fault.fired.load(std::memory_order_acquire);
         const std::uint64_t since = fault.fired_at_ns.load(std::memory_order_acquire);
-        if (resumed_[index] || fault.resume_after_ns == 0 || fired == 0 || since == 0 || now < since + fault.resume_after_ns) continue;
+        if (resumed_[index] || fault.resume_after_ns == 0 || fired == 0 || since == 0 ||
+            now < since + fault.resume_after_ns)
+            continue;
         const auto& all = processes_.all();
         const auto process = std::find_if(all.begin(), all.end(), [&](const MemberProcess& candidate) {
             return !candidate.ended && candidate.slot == fired - 1;
@@ -218,7 +227,8 @@ void Supervisor::resume_stopped() {
 void Supervisor::end_forgotten() {
     if (!someone_left_) return;
     const Settings& settings = options_.settings;
-    const std::uint64_t patience = std::uint64_t{settings.heartbeat_period_ms} * settings.heartbeat_misses_max * 1'000'000;
+    const std::uint64_t patience =
+        std::uint64_t{settings.heartbeat_period_ms} * settings.heartbeat_misses_max * 1'000'000;
     const std::uint64_t now = boot_time_ns();
     for (std::size_t index = 0; index < processes_.all().size(); ++index) {
         const MemberProcess& process = processes_.all()[index];
@@ -245,8 +255,11 @@ bool Supervisor::finished() const {
 
 void Supervisor::end_all() {
     if (interrupting_signal_ != 0) {
-        const char* how = interrupting_signal_ == SIGINT ? "Ctrl-C" : interrupting_signal_ == SIGHUP ? "SIGHUP" : "SIGTERM";
-        segment_.decide_outcome(Outcome::interrupted, Errc::interrupted, fmt::format("Interrupted by {}; all members were ended.", how));
+        const char* how = interrupting_signal_ == SIGINT   ? "Ctrl-C"
+                          : interrupting_signal_ == SIGHUP ? "SIGHUP"
+                                                           : "SIGTERM";
+        segment_.decide_outcome(Outcome::interrupted, Errc::interrupted,
+                                fmt::format("Interrupted by {}; all members were ended.", how));
     }
     const auto signal_everybody = [&](int number) {
         processes_.signal_all(number);
@@ -296,7 +309,9 @@ int Supervisor::conclude() {
     if (status == 0 && !summary.empty() && !options_.quiet) report(summary + ".");
     if (status != 0 && segment_.header().outcome_shown.exchange(1) == 0) {
         switch (segment_.outcome()) {
-            case Outcome::deciding: report("The job failed, and the member that was to say why died on the way."); break;
+            case Outcome::deciding:
+                report("The job failed, and the member that was to say why died on the way.");
+                break;
             case Outcome::completed: report(verdict.sentence); break;
             default: report(segment_.outcome_text()); break;
         }

@@ -57,7 +57,7 @@ class Supervisor {
     std::uint64_t failed_since_ns_{0};
     bool someone_left_{false};
     std::map<std::size_t, std::uint64_t> stopped_since_;  ///< By index of the process.
-    std::vector<bool> resumed_;  ///< By index of the fault.
+    std::vector<bool> resumed_;                           ///< By index of the fault.
     // Mode mpi
     pid_t mpirun_pid_{0};
     ProcessHandle mpirun_;

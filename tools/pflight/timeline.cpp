@@ -11,7 +11,9 @@ double milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
     return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) * 1e-6 : 0.0;
 }
 
-std::string count_of(std::uint64_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+std::string count_of(std::uint64_t count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
 
 std::string after_death(const Recovery& recovery, std::uint64_t time_ns) {
     return fmt::format("  (+{:.2f} ms)", milliseconds(recovery.died_ns, time_ns));
@@ -46,11 +48,14 @@ void Timeline::process_ended(std::uint32_t slot, std::uint64_t time_ns, const st
     if (!told) say(time_ns, fmt::format("member {} died ({})", slot, how));
 }
 
-void Timeline::respawned(std::uint64_t time_ns, int pid) { say(time_ns, fmt::format("process {} started as a replacement", pid)); }
+void Timeline::respawned(std::uint64_t time_ns, int pid) {
+    say(time_ns, fmt::format("process {} started as a replacement", pid));
+}
 
 void Timeline::take_fault(const Event& event, const ControlSegment& segment) {
     const FaultEntry& fault = segment.faults()[event.detail % fault_count_max];
-    if (fault.kind == static_cast<std::uint32_t>(FaultKind::stop)) return say(event.time_ns, fmt::format("member {} is stopped as planned", event.subject));
+    if (fault.kind == static_cast<std::uint32_t>(FaultKind::stop))
+        return say(event.time_ns, fmt::format("member {} is stopped as planned", event.subject));
     say(event.time_ns, fmt::format("member {} is killed as planned", event.subject));
     open_recovery(event.subject, event.time_ns);
 }
@@ -62,7 +67,8 @@ void Timeline::take_adoption(const Event& event) {
         recovery->adopted_vnodes += event.detail;
         since = after_death(*recovery, event.time_ns);
     }
-    say(event.time_ns, fmt::format("member {} took over {} of member {}{}", event.subject, count_of(event.detail, "VNode"), event.peer, since));
+    say(event.time_ns, fmt::format("member {} took over {} of member {}{}", event.subject,
+                                   count_of(event.detail, "VNode"), event.peer, since));
 }
 
 void Timeline::take_resumption(const Event& event) {
@@ -74,7 +80,8 @@ void Timeline::take_resumption(const Event& event) {
             since += "  <- time from death to recovery";
         }
     }
-    say(event.time_ns, fmt::format("member {} repeats step {} of VNode {} of member {}{}", event.subject, event.extra, event.detail, event.peer, since));
+    say(event.time_ns, fmt::format("member {} repeats step {} of VNode {} of member {}{}", event.subject, event.extra,
+                                   event.detail, event.peer, since));
 }
 
 void Timeline::take_membership(const Event& event) {
@@ -83,13 +90,17 @@ void Timeline::take_membership(const Event& event) {
         case EventKind::member_joined:
             open_.erase(event.subject);
             return tell(fmt::format("member {} attached (process {})", event.subject, event.detail));
-        case EventKind::member_active: return tell(fmt::format("member {} active (view {})", event.subject, event.detail));
-        case EventKind::member_hung: return tell(fmt::format("member {} gives no sign of life and is killed", event.subject));
-        case EventKind::member_retired: return tell(fmt::format("member {} left (view {})", event.subject, event.detail));
+        case EventKind::member_active:
+            return tell(fmt::format("member {} active (view {})", event.subject, event.detail));
+        case EventKind::member_hung:
+            return tell(fmt::format("member {} gives no sign of life and is killed", event.subject));
+        case EventKind::member_retired:
+            return tell(fmt::format("member {} left (view {})", event.subject, event.detail));
         case EventKind::member_failed: {
             Recovery& recovery = open_recovery(event.subject, event.time_ns);
             recovery.failed_ns = event.time_ns;
-            return tell(fmt::format("view {} without member {}{}", event.detail, event.subject, after_death(recovery, event.time_ns)));
+            return tell(fmt::format("view {} without member {}{}", event.detail, event.subject,
+                                    after_death(recovery, event.time_ns)));
         }
         case EventKind::death_seen: {
             const Recovery& recovery = open_recovery(event.subject, event.time_ns);
@@ -105,16 +116,20 @@ void Timeline::take(const Event& event, const ControlSegment& segment) {
     const auto tell = [&](const std::string& text) { say(event.time_ns, text); };
     switch (event.kind) {
         case EventKind::fault_fired: return take_fault(event, segment);
-        case EventKind::phase_begun: return tell(fmt::format("domain {}: phase {} begins", event.subject, event.detail));
-        case EventKind::phase_ended: return tell(fmt::format("domain {}: phase {} is finished", event.subject, event.detail));
+        case EventKind::phase_begun:
+            return tell(fmt::format("domain {}: phase {} begins", event.subject, event.detail));
+        case EventKind::phase_ended:
+            return tell(fmt::format("domain {}: phase {} is finished", event.subject, event.detail));
         case EventKind::checkpoint_written:
             last_checkpoint_ = event.detail;
             return tell(fmt::format("checkpoint of step {} written", event.detail));
         case EventKind::long_wait: return tell(fmt::format("VNode {} waits in step {}", event.subject, event.detail));
-        case EventKind::rolled_back: return tell(fmt::format("domain {}: back to step {}", event.subject, event.detail));
+        case EventKind::rolled_back:
+            return tell(fmt::format("domain {}: back to step {}", event.subject, event.detail));
         case EventKind::restored:
             return tell(fmt::format("domain {}: restored from the checkpoint of step {}", event.subject, event.detail));
-        case EventKind::checkpoint_skipped: return tell(fmt::format("{} passed over", count_of(event.detail, "damaged checkpoint")));
+        case EventKind::checkpoint_skipped:
+            return tell(fmt::format("{} passed over", count_of(event.detail, "damaged checkpoint")));
         default: return take_membership(event);
     }
 }
@@ -126,9 +141,11 @@ std::string Timeline::summary() const {
     for (const Recovery& recovery : recoveries_) {
         vnodes += recovery.adopted_vnodes;
         if (recovery.resumed_ns != 0)
-            times += fmt::format("{}{:.2f}", times.empty() ? "" : ", ", milliseconds(recovery.died_ns, recovery.resumed_ns));
+            times +=
+                fmt::format("{}{:.2f}", times.empty() ? "" : ", ", milliseconds(recovery.died_ns, recovery.resumed_ns));
     }
-    std::string text = fmt::format("{} lost, {} recovered", count_of(recoveries_.size(), "member"), count_of(vnodes, "VNode"));
+    std::string text =
+        fmt::format("{} lost, {} recovered", count_of(recoveries_.size(), "member"), count_of(vnodes, "VNode"));
     if (!times.empty()) text += fmt::format("; from death to the first repeated step: {} ms", times);
     return text;
 }

@@ -36,7 +36,8 @@ class Timeline {
 
     [[nodiscard]] const std::vector<Recovery>& recoveries() const noexcept { return recoveries_; }
     [[nodiscard]] std::optional<std::uint64_t> last_checkpoint() const noexcept { return last_checkpoint_; }
-    /// "3 members lost, 48 VNodes recovered; from death to the first repeated step 1.9, 2.2, 1.7 ms"; empty if none died.
+    /// "3 members lost, 48 VNodes recovered; from death to the first repeated step 1.9, 2.2, 1.7 ms"; empty if none
+    /// died.
     [[nodiscard]] std::string summary() const;
 
   private:

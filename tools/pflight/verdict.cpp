@@ -28,7 +28,8 @@ std::string endings(const std::vector<MemberProcess>& processes) {
 
 std::string remedy(const std::optional<LastCheckpoint>& checkpoint) {
     if (checkpoint)
-        return fmt::format("the last checkpoint is that of step {}: go on with --restart {}.", checkpoint->step, checkpoint->directory);
+        return fmt::format("the last checkpoint is that of step {}: go on with --restart {}.", checkpoint->step,
+                           checkpoint->directory);
     return "there is no checkpoint to go on from: write some with --checkpoint DIR --checkpoint-every K.";
 }
 
@@ -50,17 +51,21 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
                             name_of_member(*exited_badly), status),
                 status};
     }
-    const auto in_good_order = [](const MemberProcess& process) { return process.left_in_order && process.exit_status() == 0; };
+    const auto in_good_order = [](const MemberProcess& process) {
+        return process.left_in_order && process.exit_status() == 0;
+    };
     if (std::any_of(processes.begin(), processes.end(), in_good_order)) return {};
-    const bool nobody_attached =
-        std::none_of(processes.begin(), processes.end(), [](const MemberProcess& process) { return process.attached(); });
+    const bool nobody_attached = std::none_of(processes.begin(), processes.end(),
+                                              [](const MemberProcess& process) { return process.attached(); });
     const bool all_exited = std::all_of(processes.begin(), processes.end(), [](const MemberProcess& process) {
         return process.exit_status().has_value() || (!process.is_child && !process.attached());
     });
     if (nobody_attached && all_exited)
         return {Outcome::failed, Errc::wrong_state,
-                "The program ended before it made a phoenix::Runtime; see its messages above, or start it without pflight if it is "
-                "not a PhoenixFlight program.", 1};
+                "The program ended before it made a phoenix::Runtime; see its messages above, or start it without "
+                "pflight if it is "
+                "not a PhoenixFlight program.",
+                1};
     if (nobody_attached)
         return {Outcome::failed, Errc::member_lost,
                 fmt::format("All {} processes died before they made a phoenix::Runtime ({}); see their messages above.",

@@ -23,7 +23,8 @@ struct Verdict {
 
 /// All processes have ended and nobody has decided the outcome. Completed means: at least one member left in good order
 /// and nobody exited by itself with another status than 0.
-[[nodiscard]] Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optional<LastCheckpoint>& checkpoint);
+[[nodiscard]] Verdict verdict_of(const std::vector<MemberProcess>& processes,
+                                 const std::optional<LastCheckpoint>& checkpoint);
 
 /// "SIGKILL" and so on.
 [[nodiscard]] std::string signal_name(int number);

@@ -61,8 +61,8 @@ class Attachment : public testing::Test {
   protected:
     void SetUp() override {
         // The tests may themselves run below an mpirun or a pflight.
-        for (const char* name : {job_variable, agent_variable, secret_variable, "PMIX_NAMESPACE", "OMPI_COMM_WORLD_LOCAL_SIZE",
-                                 "OMPI_COMM_WORLD_SIZE"})
+        for (const char* name : {job_variable, agent_variable, secret_variable, "PMIX_NAMESPACE",
+                                 "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_SIZE"})
             unsetenv(name);
     }
     static void set_environment(const Agent& agent) {
@@ -235,7 +235,8 @@ TEST_F(Attachment, RanksOfOneMpirunThatStartAtOnceShareOneJob) {
                 attached.tell();
                 _exit(1);
             }
-            const bool good = access->segment->header().expected_members == ranks && access->segment->header().arena_is_named == 1;
+            const bool good =
+                access->segment->header().expected_members == ranks && access->segment->header().arena_is_named == 1;
             // Counted in shared memory: were there two jobs, none would count all.
             const std::uint64_t count = access->segment->header().next_order.fetch_add(1) + 1;
             attached.tell();

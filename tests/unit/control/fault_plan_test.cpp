@@ -109,7 +109,8 @@ TEST(ParseDuration, ReadsSecondsAndMilliseconds) {
 }
 
 TEST(ParseDuration, RefusesWhatIsNotOne) {
-    for (const char* text : {"", "s", "3", "3min", "-1s", "1.s", "1s2", "99999999999999s"}) EXPECT_FALSE(parse_duration(text)) << text;
+    for (const char* text : {"", "s", "3", "3min", "-1s", "1.s", "1s2", "99999999999999s"})
+        EXPECT_FALSE(parse_duration(text)) << text;
 }
 
 }  // namespace

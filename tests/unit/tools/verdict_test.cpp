@@ -74,7 +74,8 @@ TEST(Verdict, AllDeadIsCountedBySignalAndSaysHowToGoOn) {
     EXPECT_EQ(without.exit_status, 1);
     EXPECT_THAT(without.sentence, HasSubstr("All 2 members died (1 by SIGKILL, 1 by SIGSEGV)"));
     EXPECT_THAT(without.sentence, HasSubstr("--checkpoint DIR"));
-    EXPECT_THAT(verdict(rank(0), rank(1), LastCheckpoint{40, "saved"}).sentence, HasSubstr("step 40: go on with --restart saved"));
+    EXPECT_THAT(verdict(rank(0), rank(1), LastCheckpoint{40, "saved"}).sentence,
+                HasSubstr("step 40: go on with --restart saved"));
 }
 
 TEST(Verdict, ProcessesThatNeverAttachedAreNotCalledMembers) {

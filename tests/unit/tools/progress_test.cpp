@@ -21,7 +21,8 @@ ProgressSample sample(std::uint64_t seconds, double step) {
 }
 
 TEST(ProgressText, ShowsStepRateMembersRecoveriesAndTheTimeLeft) {
-    EXPECT_EQ(progress_text(sample(12, 120), sample(10, 100)), "plate: step 120/300  10 steps/s  3 members  16 VNodes recovered  ETA 18 s");
+    EXPECT_EQ(progress_text(sample(12, 120), sample(10, 100)),
+              "plate: step 120/300  10 steps/s  3 members  16 VNodes recovered  ETA 18 s");
 }
 
 TEST(ProgressText, ShowsLongWaits) {
@@ -37,7 +38,8 @@ TEST(ProgressText, ComparesNoStepsOfDifferentPhases) {
 }
 
 TEST(ProgressText, GoesBackWithoutANegativeRate) {
-    EXPECT_EQ(progress_text(sample(2, 10), sample(1, 100)), "plate: step 10/300  0 steps/s  3 members  16 VNodes recovered");
+    EXPECT_EQ(progress_text(sample(2, 10), sample(1, 100)),
+              "plate: step 10/300  0 steps/s  3 members  16 VNodes recovered");
 }
 
 TEST(ProgressText, DoesWithoutADomain) {

@@ -37,7 +37,8 @@ TEST(MpirunArguments, LetSurvivorsLiveOnWithEitherOpenMpi) {
     for (const auto& words : {four, five}) {
         ASSERT_GE(words.size(), end.size());
         EXPECT_TRUE(std::equal(end.begin(), end.end(), words.end() - static_cast<std::ptrdiff_t>(end.size())));
-        EXPECT_THAT(words, Not(Contains(testing::HasSubstr("hidden")))) << "command lines are there for all users to read";
+        EXPECT_THAT(words, Not(Contains(testing::HasSubstr("hidden"))))
+            << "command lines are there for all users to read";
     }
 }
 
@@ -49,7 +50,9 @@ TEST(MpirunArguments, BindNoRankWhenThereAreMoreThanCores) {
 
 TEST(RemoveOpenMpiSegments, TakesThoseOfTheJobAndItsSpawnedJobsOnly) {
     // Job families far from those that mpirun makes of its own pid while this runs.
-    const auto name = [](unsigned job, int rank) { return fmt::format("vader_segment.unit-test.{}.{:x}.{}", getuid(), job, rank); };
+    const auto name = [](unsigned job, int rank) {
+        return fmt::format("vader_segment.unit-test.{}.{:x}.{}", getuid(), job, rank);
+    };
     const unsigned family = 0x00010000U;
     const std::vector<std::string> ours{name(family + 1, 0), name(family + 1, 3), name(family + 2, 0)};
     const std::vector<std::string> others{name(family * 2 + 1, 0), name(family * 16 + 1, 0), name(family * 17 + 1, 0)};

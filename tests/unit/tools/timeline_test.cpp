@@ -38,10 +38,12 @@ TEST_F(TimelineTest, TellsARecoveryFromTheEarliestNoticeOfTheDeath) {
     take(EventKind::resumed, 3, 40, 2, 16 * millisecond);
     take(EventKind::resumed, 1, 33, 2, 18 * millisecond);
     EXPECT_THAT(lines_,
-                ElementsAre(HasSubstr("member 2 is killed as planned"), HasSubstr("(+2.00 ms)"), HasSubstr("view 5 without member 2"),
+                ElementsAre(HasSubstr("member 2 is killed as planned"), HasSubstr("(+2.00 ms)"),
+                            HasSubstr("view 5 without member 2"),
                             HasSubstr("member 1 took over 16 VNodes of member 2  (+4.00 ms)"), HasSubstr("(+5.00 ms)"),
                             HasSubstr("(+6.00 ms)  <- time from death to recovery"), HasSubstr("(+8.00 ms)")));
-    EXPECT_EQ(timeline_.summary(), "1 member lost, 32 VNodes recovered; from death to the first repeated step: 6.00 ms");
+    EXPECT_EQ(timeline_.summary(),
+              "1 member lost, 32 VNodes recovered; from death to the first repeated step: 6.00 ms");
 }
 
 TEST_F(TimelineTest, AMemberThatIsOnlyStoppedIsNotLost) {
