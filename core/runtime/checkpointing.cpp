@@ -125,7 +125,7 @@ bool DomainState::everybody_at(std::uint64_t serial) {
         VNodeRecord& other = record(gate_cursor_);
         const std::uint64_t number = other.select.load(std::memory_order_acquire);
         const CommitSlot& slot = slot_of(other, *header_, number);
-        if (number == 0 || slot.serial < serial || slot.generation != generation_) return false;
+        if (number == 0 || slot.serial < serial || !commit_counts(slot)) return false;
     }
     return true;
 }

@@ -129,18 +129,22 @@ void DomainState::check_stop(const VNodeState& self) {
 // Global recovery: a cut is closed when every VNode has committed it in the present generation.
 bool DomainState::cut_closed(std::uint64_t number) {
     if (closed_number_ >= number) return true;
-    const std::uint64_t rollback = header_->rollback.load(std::memory_order_acquire);
-    const std::uint64_t target = rollback & 0xFFFFFFFF;
     for (; closed_cursor_ < options_.vnodes; ++closed_cursor_) {
         VNodeRecord& other = record(closed_cursor_);
         const std::uint64_t reached = other.select.load(std::memory_order_acquire);
         if (reached < number) return false;
-        // A commit of the generation before, of a VNode that its owner has not taken back yet, does not count.
-        if (reached > target && reached == number && slot_of(other, *header_, reached).generation != generation_) return false;
+        if (reached == number && !commit_counts(slot_of(other, *header_, reached))) return false;
     }
     closed_number_ = number;
     closed_cursor_ = 0;
     return true;
+}
+
+// With global recovery a commit after the cut that the present generation began with counts only if it was made in this
+// generation: others are of VNodes that their owners have yet to take back.
+bool DomainState::commit_counts(const CommitSlot& slot) const noexcept {
+    if (options_.recovery == Recovery::local || slot.generation == generation_) return true;
+    return slot.number <= (header_->rollback.load(std::memory_order_acquire) & 0xFFFFFFFF);
 }
 
 void DomainState::release_closed(VNodeState& self) {

@@ -84,6 +84,11 @@ void install_last_words(MemberContext& context, const FiberPool& fibers) {
 #endif
 }
 
+void note_exit(int status) noexcept {
+    if (MemberRecord* record = own_record.load(std::memory_order_acquire))
+        record->exit_state.store(0x100U | (static_cast<std::uint32_t>(status) & 0xFF), std::memory_order_release);
+}
+
 void forget_fibers() noexcept { own_fibers = nullptr; }
 
 std::optional<std::string> crash_verdict(const MemberContext& context, const View& view) {

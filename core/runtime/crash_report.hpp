@@ -19,6 +19,8 @@ class FiberPool;
 /// in the member record and raise the signal again; and one for exit(), which stores the status. Both are for the life
 /// of the process. `fibers` tells stack overflows.
 void install_last_words(MemberContext& context, const FiberPool& fibers);
+/// Stores the exit status as exit() would; for paths that end by _exit().
+void note_exit(int status) noexcept;
 /// The pool is going away; the handlers keep the rest.
 void forget_fibers() noexcept;
 

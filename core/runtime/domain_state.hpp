@@ -141,6 +141,7 @@ class DomainState {
     void put_out_print(VNodeRecord& record, CommitSlot& slot);
     void check_stop(const VNodeState& self);
     [[nodiscard]] bool cut_closed(std::uint64_t number);
+    [[nodiscard]] bool commit_counts(const CommitSlot& slot) const noexcept;
     void release_closed(VNodeState& self);
 
     // checkpointing.cpp
@@ -166,7 +167,7 @@ class DomainState {
     void roll_back_if_needed();
     [[nodiscard]] bool everybody_stopped(std::uint32_t generation) const;
     [[nodiscard]] std::uint64_t rollback_target(std::uint32_t generation);
-    void take_back(std::uint32_t vnode, std::uint64_t target);
+    void take_back(std::uint32_t vnode);
 
     // fields.cpp
     void init_fields(VNodeState& self, const CommitSlot& slot);

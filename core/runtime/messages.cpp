@@ -126,7 +126,12 @@ void DomainState::drop_duplicate(VNodeState& self, const Channel& channel, const
             compare_duplicate(self, consumed, ref);
             return ref.release();
         }
-    ref.release();  // its consumption is committed
+    // Its consumption is committed. With global recovery that cut may not be closed yet.
+    if (options_.recovery == Recovery::global) {
+        self.held.push_back(ref);
+    } else {
+        ref.release();
+    }
 }
 
 void DomainState::compare_duplicate(const VNodeState& self, const RecordRef& original, const RecordRef& again) const {

@@ -24,14 +24,15 @@ void DomainState::follow_directory() {
 void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     MemberRecord& mine = runtime_->context.record();
     std::uint32_t adopted = 0;
+    const View view = runtime_->context.current_view();
     for (const std::uint32_t v : vnodes) {
         const DirectoryWord at{word(v).load(std::memory_order_acquire)};
         states_[v] = restored_state(v);
         states_[v]->directory_version = at.version();
-        states_[v]->adopted = at.state() == OwnerState::recovering && at.version() > 1;
         // Who had it before is for the timeline only.
         const std::uint32_t before = record(v).executor.exchange(runtime_->context.slot + 1, std::memory_order_relaxed);
-        if (states_[v]->adopted && before != 0) resumed_from_ = before - 1;
+        states_[v]->adopted = before != 0 && view.members[before - 1].state == MemberState::failed;
+        if (states_[v]->adopted) resumed_from_ = before - 1;
         adopted += states_[v]->adopted ? 1 : 0;
         owned_.push_back(v);
     }
@@ -73,6 +74,7 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
 
 std::unique_ptr<VNodeState> DomainState::restored_state(std::uint32_t vnode) {
     VNodeRecord& shared = record(vnode);
+    take_back(vnode);
     auto state = std::make_unique<VNodeState>();
     state->domain = this;
     state->index = vnode;

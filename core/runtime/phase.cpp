@@ -283,7 +283,7 @@ bool DomainState::phase_done() {
     for (; done_cursor_ < options_.vnodes; ++done_cursor_) {
         VNodeRecord& other = record(done_cursor_);
         const CommitSlot& slot = slot_of(other, *header_, other.select.load(std::memory_order_acquire));
-        if (!finished_in(slot, phase_) || (options_.recovery == Recovery::global && slot.generation != generation_ && slot.phase == phase_)) return false;
+        if (!finished_in(slot, phase_) || !commit_counts(slot)) return false;
     }
     return true;
 }
@@ -324,7 +324,8 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
             if (!ready_.empty() || context.record().attention.load(std::memory_order_relaxed) != attention_seen_) break;
             if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_relaxed) != collective_seen_) break;
             if (look % 64 == 0 && boot_time_ns() > deadline) break;
-            pause_briefly();
+            // Seldom: a pause may take longer than a message needs from core to core.
+            if (look % 16 == 0) pause_briefly();
         }
     } else if (kind == WaitKind::message) {
         runtime_->poll();
@@ -377,8 +378,11 @@ void DomainState::idle() {
     if (news) {
         cancel_sleep(mine);
     } else {
+        const std::uint32_t before = mine.attention.load(std::memory_order_relaxed);  // compared only
         sleep_until_rung(mine, idle_look_ns);
-        // Whatever woke us, everything is looked at again.
+        // Whatever woke us, everything is looked at again; owners too if nobody rang, because whoever changed them may
+        // have died before ringing.
+        if (mine.attention.load(std::memory_order_relaxed) == before) directory_seen_ = ~std::uint64_t{0};
         attention_seen_ = mine.attention.load(std::memory_order_acquire) - 1;
     }
     mine.waiting.store(0, std::memory_order_release);

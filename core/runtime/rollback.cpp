@@ -45,14 +45,8 @@ void DomainState::roll_back_if_needed() {
     done_cursor_ = 0;
     unfinished_ = 0;
     unwinding_ = false;
-    cut_serial_ = std::numeric_limits<std::uint32_t>::max();
-    const std::uint32_t self = context.slot;
-    for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
-        VNodeRecord& shared = record(v);
-        const std::uint64_t number = std::min(shared.select.load(std::memory_order_acquire), target);
-        if (v == 0) cut_serial_ = target == 0 ? 0 : slot_of(shared, *header_, number).serial;
-        if (DirectoryWord{word(v).load(std::memory_order_acquire)}.owned_by(MemberSlot{self})) take_back(v, target);
-    }
+    // The slot of the target is intact in every record: it is overwritten only once the next cut is closed.
+    cut_serial_ = target == 0 ? 0 : slot_of(record(0), *header_, target).serial;
     // A stop() that was called after the cut has not happened.
     header_->stop_word.store(0, std::memory_order_release);
     directory_seen_ = ~std::uint64_t{0};
@@ -83,10 +77,12 @@ std::uint64_t DomainState::rollback_target(std::uint32_t generation) {
     return seen & 0xFFFFFFFF;
 }
 
-// Only by the owner; idempotent. The slot of the target is intact: it is overwritten only when the next cut is closed.
-void DomainState::take_back(std::uint32_t vnode, std::uint64_t target) {
+// Called by a new owner before it reads the commit; idempotent.
+void DomainState::take_back(std::uint32_t vnode) {
     VNodeRecord& shared = record(vnode);
-    if (shared.select.load(std::memory_order_acquire) > target) shared.select.store(target, std::memory_order_release);
+    const std::uint64_t number = shared.select.load(std::memory_order_acquire);
+    if (number != 0 && !commit_counts(slot_of(shared, *header_, number)))
+        shared.select.store(header_->rollback.load(std::memory_order_acquire) & 0xFFFFFFFF, std::memory_order_release);
 }
 
 }  // namespace phoenix::detail

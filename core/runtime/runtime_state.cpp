@@ -35,22 +35,27 @@ void show_outcome(const std::string& sentence) noexcept {
     std::fprintf(stderr, "phoenix: %s\n", sentence.c_str());
 }
 
-// For mains that do not catch: one sentence instead of an abort, and a status that is no crash.
+// For mains that do not catch: the job ends with one sentence, said once, instead of an abort in each process.
 [[noreturn]] void on_terminate() {
-    if (const std::exception_ptr current = std::current_exception()) {
-        try {
-            std::rethrow_exception(current);
-        } catch (const Error& error) {
-            show_outcome(error.what());
-            std::fflush(nullptr);
-            std::exit(1);
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "phoenix: uncaught exception: %s\n", error.what());
-        } catch (...) {
-            std::fprintf(stderr, "phoenix: uncaught exception of unknown type\n");
-        }
+    const std::exception_ptr current = std::current_exception();
+    if (!current) std::abort();
+    std::string sentence = "The program threw an exception of unknown type.";
+    Errc code = Errc::step_failed;
+    try {
+        std::rethrow_exception(current);
+    } catch (const Error& error) {
+        code = error.code();
+        sentence = error.what();
+    } catch (const std::exception& error) {
+        sentence = fmt::format("The program threw outside of steps: {}", error.what());
+    } catch (...) {
+        code = Errc::step_failed;  // nothing more is known of it
     }
-    std::abort();
+    if (shown_segment != nullptr) shown_segment->decide_outcome(Outcome::failed, code, sentence);
+    show_outcome(sentence);
+    std::fflush(nullptr);
+    note_exit(1);
+    _exit(1);  // the service thread is at work: nothing may be torn down under it
 }
 
 MemberContext register_or_throw() {

@@ -85,16 +85,20 @@ void Service::wait_for_news() {
 
 // Opens a pidfd for everybody who has come, notes who is dead.
 void Service::look_at_members() {
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& record = context_.segment().member(slot);
-        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        if (presence == Presence::empty || presence == Presence::claimed || slot == context_.slot) continue;
-        if (!processes_[slot]) processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
-        if (liveness_[slot] != Liveness::dead && processes_[slot]->dead()) {
-            liveness_[slot] = Liveness::dead;
-            if (presence != Presence::leaving) deaths_.store(true, std::memory_order_relaxed);  // read at the end only
-        }
-    }
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        if (slot != context_.slot) look_at_member(slot);
+}
+
+void Service::look_at_member(std::uint32_t slot) {
+    const MemberRecord& record = context_.segment().member(slot);
+    const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
+    if (presence == Presence::empty || presence == Presence::claimed) return;
+    if (!processes_[slot]) processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
+    if (liveness_[slot] == Liveness::dead || !processes_[slot]->dead()) return;
+    liveness_[slot] = Liveness::dead;
+    // Read again: it may have said that it leaves after we looked, and died after that.
+    const auto last = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
+    if (last != Presence::leaving) deaths_.store(true, std::memory_order_relaxed);  // read at the end only
 }
 
 void Service::beat_and_watch() {
@@ -119,12 +123,12 @@ Observation Service::observe() {
     Observation observation;
     observation.view = &view_;
     observation.self = MemberSlot{context_.slot};
-    observation.liveness = liveness_;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_.segment().member(slot);
+        // After the view was read: whoever it names has a process that we know, and one that came since is looked at too.
+        if (slot != context_.slot) look_at_member(slot);
+        observation.liveness[slot] = liveness_[slot];
         const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        // Somebody who came after look_at_members() is left for the next look.
-        if (slot != context_.slot && !processes_[slot]) continue;
         observation.published[slot] = {published_state(presence), Incarnation{record.incarnation}, record.order};
     }
     const ControlHeader& header = context_.header();
@@ -136,6 +140,10 @@ Observation Service::observe() {
         const DomainHeader* domain = context_.domain_header(index);
         DomainObservation seen;
         if (domain != nullptr) {
+            // Somebody gave VNodes away: perhaps to a member that has failed since its words were looked at last.
+            const std::uint64_t news = domain->directory_news.load(std::memory_order_acquire);
+            look_again_ = look_again_ || news != directory_news_[index];
+            directory_news_[index] = news;
             seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space : NameSpaceKind::domain;
             seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
         }
@@ -216,6 +224,9 @@ void Service::propose(const View& next) {
         if (kind != EventKind::none) record_event(context_.segment(), kind, slot, next.number.value);
     }
     judge_crashes(next);
+    // A coordinator before us may have died between giving VNodes to somebody and saying so: everybody looks again.
+    for (std::uint32_t index = 0; index < domain_count_max; ++index)
+        if (DomainHeader* domain = context_.domain_header(index)) domain->directory_news.fetch_add(1, std::memory_order_release);
     context_.ring_all();
 }
 

@@ -33,6 +33,7 @@ class Service {
     void loop() noexcept;
     void wait_for_news();
     void look_at_members();
+    void look_at_member(std::uint32_t slot);
     void beat_and_watch();
     void reconcile();
     [[nodiscard]] Observation observe();
@@ -52,6 +53,7 @@ class Service {
     LivenessTable liveness_{};
     View view_;
     std::vector<DomainObservation> domains_;
+    std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
     std::uint64_t last_tick_ns_{0};
     std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
     std::uint32_t looked_at_domains_{0};
