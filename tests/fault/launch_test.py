@@ -65,10 +65,16 @@ class LaunchTest(unittest.TestCase):
         return [PFLIGHT, "run", "-n", str(members), self.mode, "--job", self.name, *words]
 
     def run_job(self, *words, members=3, **more):
-        done = subprocess.run(self.command(*words, members=members), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=PATIENCE, check=False, **more)
+        job = subprocess.Popen(self.command(*words, members=members), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, **more)
+        try:
+            stdout, stderr = job.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            job.terminate()  # not SIGKILL: its members would live on
+            stdout, stderr = job.communicate(timeout=PATIENCE)
+            self.fail(f"hangs; it said: {stdout}{stderr}")
         self.assertEqual(shm_objects(self.name), [], "nothing may be left in /dev/shm")
-        return done
+        return subprocess.CompletedProcess(words, job.returncode, stdout, stderr)
 
     def start_job(self, *words, members=3):
         """Starts a job whose members print 'member SLOT PID'; returns it and {slot: pid}."""
