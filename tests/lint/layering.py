@@ -171,6 +171,8 @@ def neighbours(root, path, here):
     top = root / parts[0]
     if parts[:2] == ["tests", "unit"] and len(parts) > 3 and parts[2] in OUTSIDE:
         yield root / parts[2]
+    if parts[0] == "bench":
+        yield root / "examples"  # a rival computes with the very kernels of the example that it rivals
     while True:
         yield here
         if here == top:
@@ -237,6 +239,7 @@ PLANTS = [
     ("tests/unit/base/rank_test.cpp", ["<mpi.h>"], True),
     ("tests/unit/examples/grid_test.cpp", ['"grid.hpp"'], False),
     ("tests/unit/base/grid_test.cpp", ['"grid.hpp"'], True),
+    ("bench/stencil/rival.cpp", ['"grid.hpp"', "<mpi.h>"], False),
     ("tests/mpi/rank_test.cpp", ["<mpi.h>"], False),
 ]
 
