@@ -13,6 +13,8 @@ std::uint64_t next_use() noexcept {
 }  // namespace
 
 tl::expected<void, Failure> LogWriter::add_chunk() {
+    // What was released lately is in the caches still; new memory costs page faults on both sides.
+    reclaim_some_chunks();
     // Made whole as `cached`, then assigned: whoever scans chunks finds whole ones only.
     auto extent = pool_->allocate(chunk_size, ExtentKind::cached);
     if (!extent) return tl::unexpected(std::move(extent.error()));
@@ -39,7 +41,8 @@ tl::expected<void, Failure> LogWriter::add_chunk() {
     current_ = header;
     use_ = header->use;
     line_ = chunk_first_line;
-    chunks_.push_back({header, {}, {}});
+    cleared_ = chunk_first_line + 1;
+    chunks_.push_back({header, {}});
     return {};
 }
 
@@ -63,38 +66,79 @@ tl::expected<RecordRef, Failure> LogWriter::append_extent(const RecordHead& head
     if (!place) return place;
     place->record->large.size = size;
     place->record->large.extent = extent;
-    chunks_.back().payloads.push_back({line_, extent});
+    payloads_.push_back({*place, extent});
     publish(*place, head, RecordKind::extent_payload, 0, 1);
+    reclaim_some_payloads();
     return place;
 }
 
 void LogWriter::reclaim(bool reader_dead) noexcept {
-    for (Chunk& chunk : chunks_)
-        std::erase_if(chunk.payloads, [&](const Payload& payload) {
-            const RecordRef ref{reinterpret_cast<Record*>(chunk.header) + payload.line, chunk.header};
-            if (!ref.released()) return false;
-            pool_->free(payload.extent);
-            return true;
-        });
+    std::erase_if(payloads_, [this](const Payload& payload) {
+        if (!payload.record.released()) return false;
+        pool_->free(payload.extent);
+        return true;
+    });
     // Chunks go in any order, but for the one being written.
     for (auto chunk = chunks_.begin(); chunks_.size() > 1 && chunk != chunks_.end() - 1;) {
-        std::uint64_t missing = 0;
-        std::uint32_t word_of_missing = 0;
-        unsigned missing_count = 0;
-        for (std::uint32_t word = 0; word < 16; ++word) {
-            const std::uint64_t bits = chunk->records[word] & ~chunk->header->released[word].load(std::memory_order_acquire);
-            missing_count += static_cast<unsigned>(std::popcount(bits));
-            if (bits != 0) missing = bits, word_of_missing = word;
-        }
-        const bool only_link =
-            reader_dead && missing_count == 1 &&
-            reinterpret_cast<Record*>(chunk->header)[word_of_missing * 64 + std::countr_zero(missing)].kind() == RecordKind::link;
-        if (missing_count == 0 || only_link) {
-            pool_->free(chunk->header->extent);
+        if (all_released(*chunk, reader_dead)) {
+            give_back(*chunk);
             chunk = chunks_.erase(chunk);
         } else {
             ++chunk;
         }
+    }
+}
+
+// Whether nobody reads the chunk any more. The link to the next chunk may stay unreleased when its reader is dead.
+bool LogWriter::all_released(const Chunk& chunk, bool reader_dead) noexcept {
+    std::uint64_t missing = 0;
+    std::uint32_t word_of_missing = 0;
+    unsigned missing_count = 0;
+    for (std::uint32_t word = 0; word < 16; ++word) {
+        const std::uint64_t bits = chunk.records[word] & ~chunk.header->released[word].load(std::memory_order_acquire);
+        missing_count += static_cast<unsigned>(std::popcount(bits));
+        if (bits != 0) missing = bits, word_of_missing = word;
+    }
+    if (missing_count == 0) return true;
+    if (!reader_dead || missing_count != 1) return false;
+    const std::uint32_t line = word_of_missing * 64 + static_cast<std::uint32_t>(std::countr_zero(missing));
+    return reinterpret_cast<const Record*>(chunk.header)[line].kind() == RecordKind::link;
+}
+
+void LogWriter::give_back(const Chunk& chunk) noexcept {
+    // Those released since anybody looked: whether they are can only be read while the chunk is ours.
+    std::erase_if(payloads_, [&](const Payload& payload) {
+        if (payload.record.chunk != chunk.header) return false;
+        pool_->free(payload.extent);
+        return true;
+    });
+    pool_->free(chunk.header->extent);
+}
+
+// A few in turn, so that one record that stays for long does not keep what comes after it.
+void LogWriter::reclaim_some_chunks() noexcept {
+    constexpr int looks = 4;
+    for (int look = 0; look < looks && chunks_.size() > 1; ++look) {
+        if (looked_at_ >= chunks_.size() - 1) looked_at_ = 0;
+        const auto chunk = chunks_.begin() + static_cast<std::ptrdiff_t>(looked_at_);
+        if (!all_released(*chunk, false)) {
+            ++looked_at_;
+            continue;
+        }
+        give_back(*chunk);
+        chunks_.erase(chunk);
+    }
+}
+
+void LogWriter::reclaim_some_payloads() noexcept {
+    constexpr std::size_t looks = 4;
+    for (std::size_t look = std::min(looks, payloads_.size()); look > 0; --look) {
+        const Payload oldest = payloads_.front();
+        payloads_.pop_front();
+        if (oldest.record.released())
+            pool_->free(oldest.extent);
+        else
+            payloads_.push_back(oldest);
     }
 }
 

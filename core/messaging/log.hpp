@@ -4,9 +4,10 @@
 #include "memory/extent_pool.hpp"
 #include "messaging/record.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
-#include <vector>
+#include <utility>
 
 namespace phoenix {
 
@@ -60,7 +61,8 @@ class LogWriter {
         : pool_(&pool), arena_(&arena), head_(&head), writer_(writer), reader_(reader) {}
 
     /// Appends a record with a copy of `size` bytes. Visible to the reader on return.
-    [[nodiscard]] tl::expected<RecordRef, Failure> append(const RecordHead& head, const void* data, std::uint64_t size) {
+    [[nodiscard]] tl::expected<RecordRef, Failure> append(const RecordHead& head, const void* data,
+                                                          std::uint64_t size) {
         if (size <= inline_payload_max) {
             auto place = claim(1);
             if (!place) return place;
@@ -71,7 +73,8 @@ class LogWriter {
         return append_large(head, data, size);
     }
     /// Appends a record whose payload lies in `extent` already; the extent is the log's from here on.
-    [[nodiscard]] tl::expected<RecordRef, Failure> append_extent(const RecordHead& head, ExtentId extent, std::uint64_t size);
+    [[nodiscard]] tl::expected<RecordRef, Failure> append_extent(const RecordHead& head, ExtentId extent,
+                                                                 std::uint64_t size);
 
     /// Gives back payloads and chunks whose records are all released. `reader_dead`: nobody follows links any more.
     void reclaim(bool reader_dead) noexcept;
@@ -80,7 +83,8 @@ class LogWriter {
     void for_each_retained(Visit&& visit) const {
         for (const Chunk& chunk : chunks_)
             for (std::uint32_t word = 0; word < 16; ++word)
-                for (std::uint64_t bits = chunk.records[word] & ~chunk.header->released[word].load(std::memory_order_acquire);
+                for (std::uint64_t bits =
+                         chunk.records[word] & ~chunk.header->released[word].load(std::memory_order_acquire);
                      bits != 0; bits &= bits - 1) {
                     const auto line = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
                     auto* record = reinterpret_cast<Record*>(chunk.header) + line;
@@ -94,23 +98,35 @@ class LogWriter {
 
   private:
     struct Payload {
-        std::uint32_t line;
+        RecordRef record;
         ExtentId extent;
     };
     struct Chunk {
         ChunkHeader* header;
         std::array<std::uint64_t, 16> records{};  ///< Lines that hold a record, ours alone.
-        std::vector<Payload> payloads;
     };
+    /// Stamps are cleared so many lines ahead, after a record is visible: the reader waits for that store no longer.
+    static constexpr std::uint32_t cleared_ahead = 8;
 
-    [[nodiscard]] tl::expected<RecordRef, Failure> append_large(const RecordHead& head, const void* data, std::uint64_t size);
+    [[nodiscard]] tl::expected<RecordRef, Failure> append_large(const RecordHead& head, const void* data,
+                                                                std::uint64_t size);
     [[nodiscard]] tl::expected<void, Failure> add_chunk();
+    [[nodiscard]] static bool all_released(const Chunk& chunk, bool reader_dead) noexcept;
+    void give_back(const Chunk& chunk) noexcept;
+    void reclaim_some_chunks() noexcept;
+    void reclaim_some_payloads() noexcept;
     [[nodiscard]] tl::expected<RecordRef, Failure> claim(std::uint32_t lines) {
         // One line is always kept for the link to the next chunk.
         if (line_ + lines >= chunk_lines || chunks_.empty()) {
             if (auto done = add_chunk(); !done) return tl::unexpected(std::move(done.error()));
         }
-        return RecordRef{reinterpret_cast<Record*>(current_) + line_, current_};
+        auto* record = reinterpret_cast<Record*>(current_) + line_;
+        // Old bytes at the line after this record must not look like one; ordered before the stamp by its release.
+        if (cleared_ <= line_ + lines) {
+            (record + lines)->stamp.store(0, std::memory_order_relaxed);
+            cleared_ = line_ + lines + 1;
+        }
+        return RecordRef{record, current_};
     }
     void publish(const RecordRef& place, const RecordHead& head, RecordKind kind, std::uint32_t length,
                  std::uint32_t lines) noexcept {
@@ -122,12 +138,14 @@ class LogWriter {
         record.sequence = head.sequence;
         record.domain_generation = head.generation << 8 | head.domain;
         record.length = length;
-        // Old bytes at the next line must not look like a record; ordered before the stamp by its release.
-        (place.record + lines)->stamp.store(0, std::memory_order_relaxed);
         chunks_.back().records[line_ / 64] |= std::uint64_t{1} << (line_ % 64);
         // Publishes the record; pairs with the acquire load in LogReader::poll and scan_chunk.
         record.stamp.store(stamp_of(use_, line_), std::memory_order_release);
         line_ += lines;
+        const std::uint32_t end = std::min(line_ + cleared_ahead, chunk_lines);
+        // Ordered before the stamps that come before them by those stamps' release.
+        for (; cleared_ < end; ++cleared_)
+            reinterpret_cast<Record*>(current_)[cleared_].stamp.store(0, std::memory_order_relaxed);
     }
 
     ExtentPool* pool_;
@@ -138,8 +156,11 @@ class LogWriter {
     ChunkHeader* current_{nullptr};
     std::uint64_t use_{0};
     std::uint32_t line_{chunk_lines};
+    std::uint32_t cleared_{0};  ///< Invariant: the stamps of lines [line_, cleared_) are 0, and cleared_ > line_.
     bool is_new_{false};
     std::deque<Chunk> chunks_;
+    std::deque<Payload> payloads_;
+    std::size_t looked_at_{0};  ///< Chunk that reclaim_some_chunks() looks at next.
 };
 
 /// The reading end of one log. Single-threaded, in the member that is its reader.
@@ -171,7 +192,8 @@ class LogReader {
     }
     /// True if a record is there that poll() has not visited.
     [[nodiscard]] bool ready() const noexcept {
-        return reinterpret_cast<Record*>(chunk_)[line_].stamp.load(std::memory_order_acquire) == stamp_of(chunk_->use, line_);
+        return reinterpret_cast<Record*>(chunk_)[line_].stamp.load(std::memory_order_acquire) ==
+               stamp_of(chunk_->use, line_);
     }
     [[nodiscard]] std::uint32_t writer() const noexcept { return writer_; }
 
@@ -182,9 +204,9 @@ class LogReader {
     std::uint32_t writer_;
 };
 
-/// Visits the records of the chunk in extent `id`, of whatever log, while its writer may be at work or dead and the chunk
-/// may be used again at any time: visit(RecordRef, const Record& copy) gets a copy of the head that was whole. A record
-/// that is not released cannot go away; others may, so only what the visitor knows to be unreleased may be kept.
+/// Visits the records of the chunk in extent `id`, of whatever log, while its writer may be at work or dead and the
+/// chunk may be used again at any time: visit(RecordRef, const Record& copy) gets a copy of the head that was whole. A
+/// record that is not released cannot go away; others may, so only what the visitor knows to be unreleased may be kept.
 template <typename Visit>
 void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, Visit&& visit) {
     auto* header = reinterpret_cast<ChunkHeader*>(pool.data(id));
@@ -196,7 +218,8 @@ void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, V
         Record copy;
         copy.stamp.store(0, std::memory_order_relaxed);
         std::memcpy(reinterpret_cast<std::byte*>(&copy) + sizeof copy.stamp,
-                    reinterpret_cast<const std::byte*>(&record) + sizeof record.stamp, sizeof record - sizeof record.stamp);
+                    reinterpret_cast<const std::byte*>(&record) + sizeof record.stamp,
+                    sizeof record - sizeof record.stamp);
         std::atomic_thread_fence(std::memory_order_acquire);
         if (pool.owner_word(id) != owner_word) return;  // used again meanwhile: all its records were released
         if (copy.kind() != RecordKind::link) visit(RecordRef{&record, header}, copy);

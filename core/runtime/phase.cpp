@@ -318,10 +318,13 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
         // Nobody else can run: spinning here saves two switches when the message is on its way.
         const Channel& channel = self.channels.at(peer);
         const std::uint64_t deadline = boot_time_ns() + context.settings.spin_ns;
+        const std::atomic<std::uint32_t>& attention = context.record().attention;
         for (unsigned look = 1;; ++look) {
-            runtime_->poll();
-            if (channel.has(tag)) return;
-            if (!ready_.empty() || context.record().attention.load(std::memory_order_relaxed) != attention_seen_) break;
+            if (runtime_->poll() != 0 || look == 1) {
+                if (channel.has(tag)) return;
+                if (!ready_.empty()) break;
+            }
+            if (attention.load(std::memory_order_relaxed) != attention_seen_) break;  // looked at again by handle_news
             if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_relaxed) != collective_seen_) break;
             if (look % 64 == 0 && boot_time_ns() > deadline) break;
             // Seldom: a pause may take longer than a message needs from core to core.
