@@ -85,7 +85,7 @@ struct DomainHeader {
     std::atomic<std::uint32_t> restored;         // 228  1: the restart checkpoint has been loaded (or there is none)
     std::uint64_t lineage;                       // 232  of the checkpoints, see checkpoint/cut.hpp
     std::uint32_t checkpoint_generation;         // 240  of this run's checkpoints, before any rollback
-    std::uint32_t reserved1;                     // 244
+    std::uint32_t first_generation;              // 244  `generation` when the domain was made
     std::uint64_t reserved2;                     // 248
     std::array<std::atomic<std::uint64_t>, checkpoint_part_count_max> part_claims;  // 256  as finish_claim
     std::array<FieldRecord, field_count_max> fields;                                // 768

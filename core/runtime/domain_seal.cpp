@@ -102,7 +102,8 @@ void DomainState::seal() {
                                            name_));
     states_.resize(options_.vnodes);
     runtime_->domain_by_index[header_->index] = this;
-    generation_ = header_->generation.load(std::memory_order_acquire);
+    // Not the present one: if there has been a rollback this member must take part in it, or learn of it, first.
+    generation_ = header_->first_generation;
     runtime_->domains_by_name.add({name_, header_->index, options_.vnodes, hash});
     runtime_->service->kick();
 }
@@ -127,7 +128,8 @@ std::uint64_t DomainState::make_shared(std::uint64_t hash) {
     header.slot_size = static_cast<std::uint32_t>(sizeof(CommitSlot) + declarations_.size() * sizeof(FieldCommit));
     header.record_stride = static_cast<std::uint32_t>((sizeof(VNodeRecord) + 2 * std::size_t{header.slot_size} + line - 1) / line * line);
     if (options_.recovery == Recovery::global)
-        header.generation.store(runtime_->context.failed_members(), std::memory_order_relaxed);  // published with the domain
+        header.first_generation = runtime_->context.failed_members();
+    header.generation.store(header.first_generation, std::memory_order_relaxed);  // published with the domain
     std::memcpy(header.name.data(), name_.data(), std::min(name_.size(), header.name.size() - 1));
     header.directory_offset = reserve(std::uint64_t{options_.vnodes} * 8);
     header.records_offset = reserve(std::uint64_t{options_.vnodes} * header.record_stride);

@@ -130,7 +130,7 @@ class DomainState {
     void unwind_all() noexcept;
     void make_ready(VNodeState& self);
     void step_failed(VNodeState& self, const std::exception_ptr& error);
-    [[nodiscard]] RunResult phase_result(std::uint32_t phase, std::uint64_t steps);
+    [[nodiscard]] RunResult phase_result(std::uint32_t phase);
     static void fiber_entry(void* raw);
 
     // commit.cpp

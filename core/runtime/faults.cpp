@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <unistd.h>
+#include <vector>
 
 namespace phoenix {
 
@@ -26,16 +27,17 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
         const auto coordinator = coordinator_of(view, liveness);
         return coordinator && coordinator->value == context_->slot;
     }
-    std::uint64_t living = 0;
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-        living += view.members[slot].state == MemberState::active && liveness[slot] == Liveness::alive;
-    if (living < 2) return false;  // chaos never takes the last one
-    std::uint64_t pick = entry.pick % living;
+    // Among those that execute something: a surplus member never starts a step and would never meet its fault.
+    std::vector<std::uint32_t> living;
+    std::size_t spared = 0;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state != MemberState::active || liveness[slot] != Liveness::alive) continue;
-        if (pick-- == 0) return slot == context_->slot;
+        const bool works = slot == context_->slot || context_->segment().member(slot).steps.load(std::memory_order_relaxed) != 0;
+        if (works) living.push_back(slot);
+        spared += works ? 0 : 1;
     }
-    return false;
+    if (living.size() + spared < 2) return false;  // chaos never takes the last one
+    return living[entry.pick % living.size()] == context_->slot;
 }
 
 void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {

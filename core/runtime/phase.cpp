@@ -45,9 +45,11 @@ RunResult DomainState::run_phase(bool initialise, std::uint64_t steps, const Ste
         step_ = step;
         begin_phase(phase, steps);
         execute_until_done(steps);
-        recorded = runtime_->once(cell, [&] { return to_bytes(phase_result(phase, steps)); });
-        if (runtime_->context.slot == 0 || owned_.size() == options_.vnodes)
+        recorded = runtime_->once(cell, [&] {
+            const RunResult ended = phase_result(phase);
             record_event(runtime_->context.segment(), EventKind::phase_ended, header_->index, phase);
+            return to_bytes(ended);
+        });
     }
     std::memcpy(&result, recorded.data(), std::min(recorded.size(), sizeof result));
     return result;
@@ -288,7 +290,7 @@ bool DomainState::phase_done() {
     return true;
 }
 
-RunResult DomainState::phase_result(std::uint32_t phase, std::uint64_t steps) {
+RunResult DomainState::phase_result(std::uint32_t phase) {
     RunResult result;
     std::uint32_t stopped = 0;
     std::uint32_t other = 0;
@@ -307,7 +309,6 @@ RunResult DomainState::phase_result(std::uint32_t phase, std::uint64_t steps) {
                                            "call it in the same step; decide by the result of an all_reduce.",
                                            stopped, options_.vnodes, name_, phase, other));
     if (initialising_) result.steps = 0;
-    (void)steps;
     return result;
 }
 

@@ -45,8 +45,10 @@ void DomainState::roll_back_if_needed() {
     done_cursor_ = 0;
     unfinished_ = 0;
     unwinding_ = false;
-    // The slot of the target is intact in every record: it is overwritten only once the next cut is closed.
-    cut_serial_ = target == 0 ? 0 : slot_of(record(0), *header_, target).serial;
+    // The slot of the target is intact in every record: it is overwritten only once the next cut is closed. That is long
+    // ago for a member that has just come; it has no VNodes yet, and adopts some only in a later generation.
+    const CommitSlot& slot = slot_of(record(0), *header_, target);
+    cut_serial_ = target != 0 && slot.number == target ? slot.serial : 0;
     // A stop() that was called after the cut has not happened.
     header_->stop_word.store(0, std::memory_order_release);
     directory_seen_ = ~std::uint64_t{0};
