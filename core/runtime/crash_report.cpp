@@ -20,6 +20,7 @@ constexpr std::uint32_t exit_in_step = 1000;  // stands where a signal number wo
 std::atomic<MemberRecord*> own_record{nullptr};
 const FiberPool* own_fibers = nullptr;
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // the sanitizers' own handlers say more
 void on_fatal_signal(int signal, siginfo_t* info, void*) {
     if (MemberRecord* record = own_record.load(std::memory_order_acquire)) {
         record->fault_address.store(reinterpret_cast<std::uint64_t>(info->si_addr), std::memory_order_relaxed);
@@ -33,6 +34,22 @@ void on_fatal_signal(int signal, siginfo_t* info, void*) {
     // SA_RESETHAND has put the default action back: this ends the process with the right status.
     raise(signal);
 }
+
+void install_signal_handlers() {
+    constexpr std::size_t stack_size = 65536;
+    stack_t stack{};
+    stack.ss_sp = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED) return;
+    stack.ss_size = stack_size;
+    sigaltstack(&stack, nullptr);
+    struct sigaction action {};
+    action.sa_sigaction = on_fatal_signal;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | static_cast<int>(SA_RESETHAND) | SA_NODEFER;
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+}
+#else
+void install_signal_handlers() {}
+#endif
 
 void on_process_exit(int status, void*) {
     MemberRecord* record = own_record.load(std::memory_order_acquire);
@@ -70,18 +87,7 @@ void install_last_words(MemberContext& context, const FiberPool& fibers) {
     static bool installed = false;
     if (!first || std::exchange(installed, true)) return;
     on_exit(on_process_exit, nullptr);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // the sanitizers' own handlers say more
-    constexpr std::size_t stack_size = 65536;
-    stack_t stack{};
-    stack.ss_sp = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack.ss_sp == MAP_FAILED) return;
-    stack.ss_size = stack_size;
-    sigaltstack(&stack, nullptr);
-    struct sigaction action {};
-    action.sa_sigaction = on_fatal_signal;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK | static_cast<int>(SA_RESETHAND) | SA_NODEFER;
-    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
-#endif
+    install_signal_handlers();
 }
 
 void note_exit(int status) noexcept {

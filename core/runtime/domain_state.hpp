@@ -158,6 +158,7 @@ class DomainState {
 
     // ownership.cpp
     void load(const std::vector<std::uint32_t>& vnodes);
+    void enter_phase(VNodeState& self);
     [[nodiscard]] std::unique_ptr<VNodeState> restored_state(std::uint32_t vnode);
     void scan_logs(const std::vector<std::uint32_t>& vnodes);
     void drop(VNodeState& self);

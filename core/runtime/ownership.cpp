@@ -47,22 +47,7 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         VNodeRecord& shared = record(v);
         CommitSlot& slot = slot_of(shared, *header_, self.commit_number);
         put_out_print(shared, slot);
-        if (!in_phase_) continue;
-        const bool here = slot.phase == phase_ && self.commit_number != 0;
-        const bool finished = slot.phase > phase_ || (here && (slot.flags & commit_finished) != 0);
-        self.phase = phase_;
-        self.step = here ? slot.step : 0;
-        if (finished) {
-            self.status = VNodeStatus::finished;
-            continue;
-        }
-        ++unfinished_;
-        // It may have died between its commit and the gate, or waiting there.
-        if (here && !initialising_ && checkpoint_due(self.serial) && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
-            wait_at_gate(self);
-        } else {
-            make_ready(self);
-        }
+        if (in_phase_) enter_phase(self);
     }
     mine.activity.fetch_add(1, std::memory_order_release);
     if (adopted == 0) return;
@@ -70,6 +55,28 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     record_event(runtime_->context.segment(), EventKind::adopted, runtime_->context.slot, adopted, resumed_from_);
     resumption_shown_ = false;
     if (unfinished_ == 0) runtime_->context.ring_all();
+}
+
+// Puts a VNode to work in the phase that runs, from its commit on. The commit may be of a later phase already: then others
+// have gone on, and this member is about to.
+void DomainState::enter_phase(VNodeState& self) {
+    const CommitSlot& slot = slot_of(record(self.index), *header_, self.commit_number);
+    const bool here = slot.phase == phase_ && self.commit_number != 0;
+    const bool finished = slot.phase > phase_ || (here && (slot.flags & commit_finished) != 0);
+    self.phase = phase_;
+    self.step = here ? slot.step : 0;
+    self.stop_called = here && (slot.flags & commit_stopped) != 0;
+    if (finished) {
+        self.status = VNodeStatus::finished;
+        return;
+    }
+    ++unfinished_;
+    // Its executor may have died between the commit and the gate, or waiting there.
+    if (here && !initialising_ && checkpoint_due(self.serial) && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
+        wait_at_gate(self);
+    } else {
+        make_ready(self);
+    }
 }
 
 std::unique_ptr<VNodeState> DomainState::restored_state(std::uint32_t vnode) {
@@ -90,7 +97,6 @@ std::unique_ptr<VNodeState> DomainState::restored_state(std::uint32_t vnode) {
         if (slot.channel_extent != 0) read_channels(runtime_->pool.data(slot.channel_extent), slot.channel_count, state->channels);
     }
     init_fields(*state, slot);
-    if (state->phase != phase_) state->stop_called = false;
     shared.wait.store(0, std::memory_order_release);
     if (runtime_->context.settings.verify_replay) state->trace = std::make_unique<std::vector<TraceItem>>();
     return state;

@@ -67,15 +67,8 @@ void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
     if (highest <= phase) header_->phase_steps.store(steps, std::memory_order_relaxed);  // shown to people; the same in all members
     unfinished_ = 0;
     ready_.clear();
-    for (const std::uint32_t v : owned_) {
-        VNodeState& self = *states_[v];
-        self.phase = phase;
-        self.step = 0;
-        self.stop_called = false;
-        self.status = VNodeStatus::ready;
-        ready_.push_back(&self);
-        ++unfinished_;
-    }
+    gate_waiters_.clear();
+    for (const std::uint32_t v : owned_) enter_phase(*states_[v]);
     directory_seen_ = ~std::uint64_t{0};
     attention_seen_ = runtime_->context.record().attention.load(std::memory_order_acquire) - 1;
 }
@@ -317,12 +310,11 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
     const MemberContext& context = runtime_->context;
     if (ready_.empty() && !context.oversubscribed && kind == WaitKind::message) {
         // Nobody else can run: spinning here saves two switches when the message is on its way.
-        const Channel& channel = self.channels.at(peer);
         const std::uint64_t deadline = boot_time_ns() + context.settings.spin_ns;
         const std::atomic<std::uint32_t>& attention = context.record().attention;
         for (unsigned look = 1;; ++look) {
             if (runtime_->poll() != 0 || look == 1) {
-                if (channel.has(tag)) return;
+                if (self.channels.at(peer).has(tag)) return;  // looked up anew: an arrival may have made a channel
                 if (!ready_.empty()) break;
             }
             if (attention.load(std::memory_order_relaxed) != attention_seen_) break;  // looked at again by handle_news
