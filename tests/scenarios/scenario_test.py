@@ -1,0 +1,251 @@
+"""Runs scenario.cpp under the real pflight: results under deaths, and one sentence for each kind of wrong use.
+
+usage: scenario_test.py --list | CASE     with PFLIGHT and SCENARIO in the environment
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+PFLIGHT = os.environ.get("PFLIGHT", "")
+SCENARIO = os.environ.get("SCENARIO", "")
+SCALE = float(os.environ.get("PHOENIX_TEST_SCALE", "1"))
+# Far beyond anything seen: only a hang meets it, and then the test has failed. It never decides what is right.
+PATIENCE = 60
+
+
+def run(*words, members=4, job=None):
+    """Exit status, standard output, standard error; nothing may be left of the job."""
+    job = job or f"s{os.getpid()}"
+    done = subprocess.run(
+        [PFLIGHT, "run", "--local", "--progress", "never", "--job", job, "-n", str(members), *words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    left = [entry.name for entry in pathlib.Path("/dev/shm").iterdir() if job in entry.name]
+    assert not left, f"left in /dev/shm: {left}"
+    return done.returncode, done.stdout, done.stderr
+
+
+def expect(condition, *what):
+    if not condition:
+        raise AssertionError("\n".join(str(part) for part in what))
+
+
+def good(*words, members=4):
+    status, out, err = run(*words, members=members)
+    expect(status == 0, f"exit status {status} of {words}", out, err)
+    return out
+
+
+@contextlib.contextmanager
+def folder():
+    path = tempfile.mkdtemp(prefix="phoenix-scenario-")
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def seeds(base):
+    return range(1, max(2, int(base * SCALE)) + 1)
+
+
+# --- results that must not depend on who dies when
+
+def same_under_chaos(scenario, *, members=4, kills=3, count=25, more=()):
+    def case():
+        wanted = good(SCENARIO, scenario, "8", "60", members=1)
+        for seed in seeds(count):
+            chaos = f"seed={seed},kills={kills}"
+            got = good("--chaos", chaos, *more, SCENARIO, scenario, "8", "60", members=members)
+            expect(got == wanted, f"--chaos {chaos}: {got} instead of {wanted}")
+        print(f"{scenario}: seeds 1 to {len(seeds(count))} with {kills} kills each: {wanted.strip()}")
+    return case
+
+
+def deaths_at_phase_borders():
+    wanted = good(SCENARIO, "ring", "8", "20", members=1)
+    for step in (0, 1, 9):
+        for target in ("1", "coordinator"):
+            got = good("--fault", f"kill:{target}@{step}", "--fault", f"kill:2@{step}", SCENARIO, "ring", "8", "20")
+            expect(got == wanted, f"{target}@{step}: {got} instead of {wanted}")
+
+
+def stopped_member():
+    wanted = good(SCENARIO, "ring", "8", "40", members=1)
+    for fault in ("stop:1@5", "stop:coordinator@5", "stop:1@5+300ms"):
+        got = good("--heartbeat-timeout", "1s", "--fault", fault, SCENARIO, "ring", "8", "40", members=3)
+        expect(got == wanted, f"{fault}: {got} instead of {wanted}")
+
+
+def restart(scenario):
+    def case():
+        wanted = good(SCENARIO, scenario, "8", "60", members=1)
+        with folder() as base:
+            good("--checkpoint", base, "--checkpoint-every", "7", "--checkpoint-keep", "20", SCENARIO, scenario, "8", "60", members=3)
+            kept = sorted(pathlib.Path(base, "ring").iterdir())
+            expect(len(kept) == 8, "checkpoints at 7, 14, ... 56", kept)
+            for newest in (49, 28, 7):
+                for path in sorted(pathlib.Path(base, "ring").iterdir()):
+                    if int(re.search(r"step-(\d+)", path.name).group(1)) > newest:
+                        shutil.rmtree(path)
+                for members in (1, 4):
+                    chaos = ("--chaos", f"seed={newest},kills=3") if members == 4 else ()
+                    got = good("--restart", base, *chaos, SCENARIO, scenario, "8", "60", members=members)
+                    expect(got == wanted, f"from {newest} with {members}: {got} instead of {wanted}")
+    return case
+
+
+def death_while_checkpointing():
+    wanted = good(SCENARIO, "ring", "8", "60", members=1)
+    for seed in seeds(6):
+        with folder() as base:
+            got = good("--chaos", f"seed={seed},kills=3", "--checkpoint", base, "--checkpoint-every", "1", SCENARIO, "ring", "8", "60")
+            expect(got == wanted, f"seed {seed}: {got} instead of {wanted}")
+            kept = sorted(path.name for path in pathlib.Path(base, "ring").iterdir())
+            expect(kept == ["step-000000000059.g0", "step-000000000060.g0"], f"seed {seed}: the last two are kept, not {kept}")
+
+
+def damaged_checkpoints():
+    with folder() as base:
+        good("--checkpoint", base, "--checkpoint-every", "20", SCENARIO, "ring", "8", "60", members=2)
+        wanted = good(SCENARIO, "ring", "8", "60", members=1)
+        older, newer = sorted(pathlib.Path(base, "ring").iterdir())
+        part = newer / "part-0000.h5"
+        content = part.read_bytes()
+        middle = len(content) // 2
+        for damage in (content[:100], content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1:]):
+            part.write_bytes(damage)
+            status, out, err = run("--restart", base, SCENARIO, "ring", "8", "60", members=2)
+            expect(status == 0 and out == wanted and "passed over a damaged checkpoint" in err, status, out, err)
+        (older / "MANIFEST.json").unlink()
+        status, out, err = run("--restart", base, SCENARIO, "ring", "8", "60", members=2)
+        expect(status == 1 and "no checkpoint in" in err, status, out, err)
+
+
+def refused_checkpoints():
+    with folder() as base:
+        good("--checkpoint", base, "--checkpoint-every", "20", SCENARIO, "ring", "8", "60", members=2)
+        refuse(("--restart", base, SCENARIO, "ring", "9", "60"), r"8 VNodes.*the program 9")
+        refuse(("--restart", base, SCENARIO, "ring-global", "8", "60"), r"checkpoint")
+        os.rename(os.path.join(base, "ring"), os.path.join(base, "d"))
+        refuse(("--restart", base, SCENARIO, "stop", "8", "20"), r"domain 'ring'")
+
+
+def unwritable_checkpoints():
+    """Checked before anything runs; a disk that fills up later does not end the run."""
+    with folder() as base:
+        path = pathlib.Path(base, "file")
+        path.write_text("not a directory")
+        refuse(("--checkpoint", str(path), "--checkpoint-every", "5", SCENARIO, "ring"), r"cannot be written to.*file", status=2)
+        full = pathlib.Path(base, "later")
+        full.mkdir()
+        pathlib.Path(full, "ring").write_text("in the way of the domain's directory")
+        done = run("--checkpoint", str(full), "--checkpoint-every", "5", SCENARIO, "ring", "8", "60")
+        expect(done[0] == 0 and "The run goes on" in done[2], *done)
+
+
+def verify_replay():
+    wanted = good(SCENARIO, "ring", "8", "30", members=1)
+    expect(good("--verify-replay", SCENARIO, "ring", "8", "30", members=3) == wanted, "a good program passes, with the same result")
+    refuse(("--verify-replay", SCENARIO, "static-variable"), r"VNode \d+ of domain 'd', step \d+: field 'f' came out different")
+    refuse(("--verify-replay", SCENARIO, "random-message"), r"VNode \d+ of domain 'd', step 4: the message to VNode \d+ with tag 5 came out different")
+
+
+def prints_once():
+    for faults in ((), ("--fault", "kill:1@12", "--fault", "kill:coordinator@15")):
+        lines = sorted(good(*faults, SCENARIO, "prints", "8", "30").split("\n")[:-1])
+        wanted = sorted([f"VNode {v} step {s}" for v in range(8) for s in (0, 10, 20)] + ["done"])
+        expect(lines == wanted, lines)
+
+
+def surplus_members():
+    wanted = good(SCENARIO, "ring", "2", "40", members=1)
+    got = good("--fault", "kill:0@3", "--fault", "kill:1@5", SCENARIO, "ring", "2", "40", members=5)
+    expect(got == wanted, got, wanted)
+
+
+def alone():
+    """Without pflight: a job of one member that leaves nothing behind."""
+    before = set(os.listdir("/dev/shm"))
+    done = subprocess.run([SCENARIO, "ring", "8", "30"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect(done.returncode == 0 and done.stdout == good(SCENARIO, "ring", "8", "30", members=2), done)
+    own = [name for name in set(os.listdir("/dev/shm")) - before if name.startswith("phoenix.")]
+    expect(not [name for name in own if not name.startswith(f"phoenix.{os.getuid()}.t")], own)
+    done = subprocess.run([SCENARIO, "throws"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect(done.returncode == 1 and done.stderr.count("the plate has melted") == 1, done)
+
+
+# --- wrong use: one sentence, exit status 1
+
+def refuse(words, sentence, members=3, status=1):
+    wanted = status
+    status, out, err = run(*words, members=members)
+    said = [line for line in err.split("\n") if re.search(sentence, line)]
+    expect(status == wanted and len(said) == 1, f"{words}: exit status {status}, wanted one line with /{sentence}/", out, err)
+    expect("terminate called" not in err, err)
+
+
+def refused(scenario, sentence, *more):
+    return lambda: refuse((*more, SCENARIO, scenario), sentence)
+
+
+CASES = {
+    "RingSurvivesChaos": same_under_chaos("ring", count=60),
+    "RareCommitsSurviveChaos": same_under_chaos("ring-commit-every-3"),
+    "GlobalRecoverySurvivesChaos": same_under_chaos("ring-global"),
+    "AnySourceSurvivesChaos": same_under_chaos("any-source"),
+    "ManyPhasesSurviveChaos": same_under_chaos("many-phases", count=8),
+    "LargeMessagesSurviveChaos": same_under_chaos("large-messages", count=6),
+    "CollectivesSurviveChaos": same_under_chaos("non-commutative", count=6),
+    "ReplacedMembersSurviveChaos": same_under_chaos("ring", kills=8, count=4, more=("--respawn",)),
+    "VerifiedStepsSurviveChaos": same_under_chaos("ring", members=3, kills=2, count=4, more=("--verify-replay",)),
+    "DeathsAtPhaseBorders": deaths_at_phase_borders,
+    "StoppedMember": stopped_member,
+    "RestartLocal": restart("ring"),
+    "RestartRareCommits": restart("ring-commit-every-3"),
+    "RestartGlobal": restart("ring-global"),
+    "DeathWhileCheckpointing": death_while_checkpointing,
+    "DamagedCheckpoints": damaged_checkpoints,
+    "RefusedCheckpoints": refused_checkpoints,
+    "UnwritableCheckpoints": unwritable_checkpoints,
+    "VerifyReplay": verify_replay,
+    "PrintsOnce": prints_once,
+    "SurplusMembers": surplus_members,
+    "Alone": alone,
+    "StepThrows": refused("throws", r"VNode 3 of domain 'd' threw in step 5: the plate has melted"),
+    "StepSegfaults": refused("segfault", r"VNode 3 of domain 'd' ended 2 members.*step 5.*SIGSEGV.*0x8"),
+    "StepAborts": refused("abort", r"VNode 3 of domain 'd' ended 2 members.*step 5.*SIGABRT"),
+    "StepExits": refused("exit", r"VNode 3 of domain 'd' ended 2 members.*step 5.*exit\(\)"),
+    "StepOverflowsItsStack": refused("overflow", r"VNode 3 of domain 'd' ended 2 members.*step 5.*stack"),
+    "StepKillsItsExecutor": lambda: refuse((SCENARIO, "killed-by-itself"), r"VNode 3 of domain 'd' ended 3 members.*step 5.*outside", members=5),
+    "Deadlock": refused("deadlock", r"Deadlock.*VNode 0 waits for a message from VNode 1 with tag 77 in step 4; VNode 1 waits for a message from VNode 0"),
+    "StopByAll": lambda: expect(good(SCENARIO, "stop") == "done\n", "ends well"),
+    "StopByOne": refused("stop-by-one", r"VNode 2 of domain 'd' called stop\(\) in step 6, but VNode \d+ completed step \d+ without it"),
+    "TagOutOfRange": refused("tag-out-of-range", r"tag 16777216; tags are 0 to 16777215"),
+    "VNodeOutOfRange": refused("vnode-out-of-range", r"send names VNode 8, but the domain has VNodes 0 to 7"),
+    "SizeMismatch": refused("size-mismatch", r"expects 8 bytes, but the message has 4"),
+    "WrongAccessor": refused("wrong-accessor", r"write\(\) does not exist for field 'f', which is two-buffer; use next\(\)"),
+    "AnySourceInLocalDomain": refused("any-in-local", r"recovery = global"),
+    "TwoDomainsOfOneName": refused("two-domains-of-one-name", r"There is a domain or space 'd' already"),
+    "NoVNodes": refused("no-vnodes", r"'d' asks for 0 VNodes"),
+    "BadShape": refused("bad-shape", r"the shape of VNode 2 has rank 1"),
+    "BadHalo": refused("bad-halo", r"halo, which needs buffers = 2"),
+    "HugeField": refused("huge-field", r"Shared memory is exhausted: \d+ MiB more are needed"),
+    "DifferentMains": refused("different-mains", r"declared differently by another member"),
+    "MessageInInitialise": refused("message-in-initialise", r"send is not allowed in initialise"),
+    "MainThrows": refused("main-throws", r"main has had enough"),
+    "TooMuchMemory": refused("too-much-memory", r"retains \d+ MiB.*--log-memory-max", "--log-memory-max", "256M"),
+    "SpaceDeath": refused("space-death", r"Member \d+ died while it had VNode \d+ of space 's'.*survives hand-over but not death"),
+    "SpaceDeadlock": refused("space-deadlock", r"Deadlock"),
+}
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(CASES))
+    else:
+        CASES[sys.argv[1]]()
