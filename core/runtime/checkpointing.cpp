@@ -179,6 +179,16 @@ bool DomainState::write_own_parts(std::uint64_t serial, std::uint32_t parts) {
     return wrote;
 }
 
+// All VNodes stand still at the cut, so their commits can be read as they are.
+bool DomainState::consumed_at_cut(const Record& crossing) const {
+    VNodeRecord& receiver = record(crossing.destination);
+    const CommitSlot& slot = slot_of(receiver, *header_, receiver.select.load(std::memory_order_acquire));
+    const ExtentPool& pool = runtime_->pool;
+    return slot.channel_extent != 0 &&
+           committed_contains({pool.data(slot.channel_extent), static_cast<std::size_t>(pool.size(slot.channel_extent))}, slot.channel_count,
+                              crossing.source, crossing.sequence);
+}
+
 void DomainState::write_part(std::uint64_t serial, std::uint32_t parts, std::uint32_t index) {
     const checkpoint::PartRange range = checkpoint::even_part(options_.vnodes, parts, index);
     const checkpoint::CutDescription cut = describe_cut(serial);
@@ -191,7 +201,7 @@ void DomainState::write_part(std::uint64_t serial, std::uint32_t parts, std::uin
         if (owner.kind != ExtentKind::chunk) return;
         scan_chunk(pool, id, owner_word, [&](const RecordRef& ref, const Record& head) {
             if (head.domain() != header_->index || head.destination < range.first || head.destination >= range.first + range.count) return;
-            if (ref.released() || !belongs_to_now(head) || committed_consumption(head)) return;
+            if (ref.released() || !belongs_to_now(head) || consumed_at_cut(head)) return;
             messages[head.destination - range.first].try_emplace({head.source, head.sequence}, message_bytes(*ref.record, pool));
         });
     });

@@ -27,7 +27,7 @@ void DomainState::commit(VNodeState& self, bool finished) {
     commit_print(self, slot);
     slot.number = number;
     mine.commit_wanted.store(0, std::memory_order_relaxed);  // a wish that comes now is met by the next boundary
-    // Publishes the commit; pairs with the acquire loads of `select` in restored_state and committed_consumption.
+    // Publishes the commit; pairs with the acquire loads of `select` in restored_state and consumed_by_commit.
     mine.select.store(number, std::memory_order_release);
     self.commit_number = number;
     for (std::uint32_t field = 0; field < header_->field_count; ++field) {
@@ -36,7 +36,7 @@ void DomainState::commit(VNodeState& self, bool finished) {
     }
     put_out_print(mine, slot);
     if (options_.recovery == Recovery::local) {
-        for (const RecordRef& ref : self.consumed) ref.release();
+        release_all(self.consumed);
     } else {
         // The cut may still be given up for the one before: what was consumed up to it stays until it is closed.
         self.held.insert(self.held.end(), self.consumed.begin(), self.consumed.end());

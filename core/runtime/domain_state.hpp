@@ -71,8 +71,6 @@ class DomainState {
     [[nodiscard]] bool probe(VNodeState& self, std::uint32_t from, std::uint32_t tag);
     /// A record came in, by a log or by a scan.
     void arrive(const RecordRef& ref);
-    /// Whether the commit of the record's destination says that it is consumed.
-    [[nodiscard]] bool committed_consumption(const Record& record) const;
 
     // --- collectives (collectives.cpp)
     void all_reduce(VNodeState& self, void* values, std::uint64_t size, Combine combine, void* context);
@@ -151,6 +149,7 @@ class DomainState {
     [[nodiscard]] bool everybody_at(std::uint64_t serial);
     [[nodiscard]] bool write_own_parts(std::uint64_t serial, std::uint32_t parts);
     void write_part(std::uint64_t serial, std::uint32_t parts, std::uint32_t index);
+    [[nodiscard]] bool consumed_at_cut(const Record& crossing) const;
     void finish_checkpoint(std::uint64_t serial, std::uint32_t parts);
     void give_up_checkpoint(std::uint64_t serial, const std::string& why);
     [[nodiscard]] bool claim_for_checkpoint(std::atomic<std::uint64_t>& word, std::uint64_t serial) const;

@@ -54,6 +54,19 @@ void Mailroom::find_new_logs() {
     }
 }
 
+void Mailroom::leave_logs_of_the_dead(const View& view) {
+    if (view.number == seen_view_) return;
+    seen_view_ = view.number;
+    std::erase_if(readers_, [&](const LogReader& reader) {
+        const MemberState state = view.members[reader.writer()].state;
+        // Its writer was seen dead, so what is not there now will never come.
+        if ((state != MemberState::failed && state != MemberState::retired) || reader.ready()) return false;
+        // Release: our reads of the log come before its reuse; pairs with the acquire load in sweep_chunk.
+        context_->segment().log_head(context_->slot, reader.writer()).store(0, std::memory_order_release);
+        return true;
+    });
+}
+
 bool Mailroom::anything_new() const noexcept {
     if (known_logs_ != context_->record().new_logs.load(std::memory_order_acquire)) return true;
     for (const LogReader& reader : readers_)

@@ -38,11 +38,15 @@ class Mailroom {
     /// Calls visit(RecordRef) for every record that has come in.
     template <typename Visit>
     std::size_t poll(Visit&& visit) {
-        if (known_logs_ != context_->record().new_logs.load(std::memory_order_acquire)) find_new_logs();
+        if (new_logs_ == nullptr) new_logs_ = &context_->record().new_logs;
+        if (known_logs_ != new_logs_->load(std::memory_order_acquire)) find_new_logs();
         std::size_t found = 0;
         for (LogReader& reader : readers_) found += reader.poll(visit);
         return found;
     }
+    /// After a poll(): drops the reading ends of logs whose writers are gone by `view` and says so in the segment, so that
+    /// their chunks can be swept once everything in them is consumed.
+    void leave_logs_of_the_dead(const View& view);
     /// True if poll() would find something. Called after the fence of prepare_sleep().
     [[nodiscard]] bool anything_new() const noexcept;
 
@@ -87,6 +91,8 @@ class Mailroom {
     std::vector<LogReader> readers_;
     std::array<bool, member_count_max> has_reader_{};
     std::uint32_t known_logs_{0};
+    const std::atomic<std::uint32_t>* new_logs_{nullptr};  ///< This member's; known once it has a slot.
+    ViewNumber seen_view_{};
 };
 
 }  // namespace phoenix

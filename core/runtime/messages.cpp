@@ -150,19 +150,4 @@ void DomainState::compare_duplicate(const VNodeState& self, const RecordRef& ori
                     a.source, name_, a.serial, a.sequence, self.index, a.tag(), a.payload_size(), b.tag(), b.payload_size()));
 }
 
-bool DomainState::committed_consumption(const Record& retained) const {
-    VNodeRecord& mine = record(retained.destination);
-    const std::uint64_t number = mine.select.load(std::memory_order_acquire);
-    const CommitSlot& slot = slot_of(mine, *header_, number);
-    const std::uint32_t extent = slot.channel_extent;
-    const std::uint32_t count = slot.channel_count;
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (mine.select.load(std::memory_order_relaxed) != number || number == 0 || extent == 0) return false;
-    const bool consumed = committed_contains(
-        {runtime_->pool.data(extent), static_cast<std::size_t>(runtime_->pool.size(extent))}, count, retained.source, retained.sequence);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    // The slot may have been written anew while we looked: then nothing is known.
-    return consumed && mine.select.load(std::memory_order_relaxed) == number && options_.recovery == Recovery::local;
-}
-
 }  // namespace phoenix::detail

@@ -116,6 +116,8 @@ void DomainState::handle_news() {
         unwind_all();
         context.throw_if_ended();
     }
+    runtime_->poll();
+    runtime_->mail.leave_logs_of_the_dead(context.current_view());
     roll_back_if_needed();
     const std::uint64_t news = header_->directory_news.load(std::memory_order_acquire);
     if (news != directory_seen_) {
@@ -310,8 +312,8 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
     const MemberContext& context = runtime_->context;
     if (ready_.empty() && !context.oversubscribed && kind == WaitKind::message) {
         // Nobody else can run: spinning here saves two switches when the message is on its way.
-        const std::uint64_t deadline = boot_time_ns() + context.settings.spin_ns;
         const std::atomic<std::uint32_t>& attention = context.record().attention;
+        std::uint64_t deadline = 0;
         for (unsigned look = 1;; ++look) {
             if (runtime_->poll() != 0 || look == 1) {
                 if (self.channels.at(peer).has(tag)) return;  // looked up anew: an arrival may have made a channel
@@ -319,9 +321,12 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
             }
             if (attention.load(std::memory_order_relaxed) != attention_seen_) break;  // looked at again by handle_news
             if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_relaxed) != collective_seen_) break;
-            if (look % 64 == 0 && boot_time_ns() > deadline) break;
-            // Seldom: a pause may take longer than a message needs from core to core.
-            if (look % 16 == 0) pause_briefly();
+            // Seldom: the clock and a pause take a good part of the time that a message needs from core to core.
+            if (look % 64 != 0) continue;
+            const std::uint64_t now = boot_time_ns();
+            if (deadline == 0) deadline = now + context.settings.spin_ns;
+            if (now > deadline) break;
+            pause_briefly();
         }
     } else if (kind == WaitKind::message) {
         runtime_->poll();

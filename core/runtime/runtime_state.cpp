@@ -7,6 +7,7 @@
 #include "runtime/attachment_record.hpp"
 #include "runtime/crash_report.hpp"
 #include "runtime/space_state.hpp"
+#include "runtime/sweep.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -107,11 +108,7 @@ std::size_t RuntimeState::poll() {
 }
 
 void RuntimeState::sweep() {
-    mail.sweep([this](const Record& record) {
-        const std::uint32_t index = record.domain();
-        DomainState* domain = index < domain_count_max ? domain_by_index[index] : nullptr;
-        return domain != nullptr && domain->committed_consumption(record);
-    });
+    mail.sweep([this](const Record& record) { return consumed_by_commit(context, pool, record); });
 }
 
 std::uint64_t RuntimeState::keep_bytes(std::string_view bytes) {

@@ -4,6 +4,7 @@
 #include "memory/event_ring.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/crash_report.hpp"
+#include "runtime/sweep.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t reassign_batch = 65536;
 constexpr std::uint64_t populate_batch = 32ULL << 20;
+constexpr std::uint64_t sweep_period_ns = 500'000'000;
 
 HangLimits hang_limits(const Settings& settings) {
     return {settings.heartbeat_misses_max, std::uint64_t{settings.heartbeat_period_ms} * 2'000'000};
@@ -37,7 +39,8 @@ PublishedState published_state(Presence presence) {
 }  // namespace
 
 Service::Service(MemberContext& context)
-    : context_(context), kick_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), hangs_(hang_limits(context.settings)),
+    : context_(context), kick_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      pool_(context.segment(), context.arena(), context.slot), hangs_(hang_limits(context.settings)),
       deadlocks_(context) {
     // Signals belong to the application's threads.
     sigset_t all;
@@ -66,6 +69,7 @@ void Service::loop() noexcept {
         beat_and_watch();
         reconcile();
         check_deadlock();
+        sweep();
         wait_for_news();
     }
 }
@@ -249,6 +253,17 @@ void Service::change_owners(const std::vector<Reassign>& reassigns) {
         context_.domain_header(last)->directory_news.fetch_add(1, std::memory_order_release);
     }
     context_.ring_all();
+}
+
+// The coordinator's, now and then, until nothing is left. If it dies another goes on.
+void Service::sweep() {
+    const auto coordinator = coordinator_of(view_, liveness_);
+    if (swept_view_ == view_.number.value || !coordinator || coordinator->value != context_.slot) return;
+    const std::uint64_t now = boot_time_ns();
+    if (now - last_sweep_ns_ < sweep_period_ns) return;
+    last_sweep_ns_ = now;
+    const std::uint64_t number = view_.number.value;
+    if (!sweep_after_the_dead(context_, pool_, view_)) swept_view_ = number;
 }
 
 void Service::check_deadlock() {

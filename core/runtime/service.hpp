@@ -44,9 +44,11 @@ class Service {
     void change_owners(const std::vector<Reassign>& reassigns);
     void judge_crashes(const View& view);
     void check_deadlock();
+    void sweep();
 
     MemberContext& context_;
     FileDescriptor kick_;
+    ExtentPool pool_;  ///< For sweeping only; the main thread has its own.
     HangDetector hangs_;
     DeadlockWatch deadlocks_;
     std::array<std::unique_ptr<ProcessHandle>, member_count_max> processes_;
@@ -55,6 +57,8 @@ class Service {
     std::vector<DomainObservation> domains_;
     std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
     std::uint64_t last_tick_ns_{0};
+    std::uint64_t last_sweep_ns_{0};
+    std::uint64_t swept_view_{0};     ///< Nothing is left of those that were gone by this view.
     std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
     std::uint32_t looked_at_domains_{0};
     bool placement_was_open_{false};

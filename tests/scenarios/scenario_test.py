@@ -107,7 +107,7 @@ def death_while_checkpointing():
             got = good("--chaos", f"seed={seed},kills=3", "--checkpoint", base, "--checkpoint-every", "1", SCENARIO, "ring", "8", "60")
             expect(got == wanted, f"seed {seed}: {got} instead of {wanted}")
             kept = sorted(path.name for path in pathlib.Path(base, "ring").iterdir())
-            expect(kept == ["step-000000000059.g0", "step-000000000060.g0"], f"seed {seed}: the last two are kept, not {kept}")
+            expect(kept == ["step-000000000060.g0", "step-000000000061.g0"], f"seed {seed}: the last two are kept, not {kept}")
 
 
 def damaged_checkpoints():

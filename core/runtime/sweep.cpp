@@ -1,0 +1,104 @@
+#include "runtime/sweep.hpp"
+
+#include "messaging/channel.hpp"
+#include "messaging/log.hpp"
+
+#include <phoenix/domain.hpp>
+
+#include <array>
+#include <vector>
+
+namespace phoenix {
+
+namespace {
+
+bool gone(const View& view, std::uint32_t slot) noexcept {
+    if (slot >= member_count_max) return false;
+    const MemberState state = view.members[slot].state;
+    return state == MemberState::failed || state == MemberState::retired;
+}
+
+// Either slot of the VNode's record may refer to it: the one in force, or the one that its executor was writing.
+bool reached_by_commit(const MemberContext& context, ExtentId id, const ExtentOwner& owner) {
+    const DomainHeader* domain = context.domain_header(owner.domain);
+    if (domain == nullptr || owner.vnode >= domain->vnodes) return false;
+    VNodeRecord& record = context.vnode_record(*domain, owner.vnode);
+    for (const std::uint64_t number : {0U, 1U}) {
+        CommitSlot& slot = slot_of(record, *domain, number);
+        if (slot.channel_extent == id || slot.print_extent == id) return true;
+        for (std::uint32_t field = 0; field < domain->field_count; ++field)
+            if (domain->fields[field].resizable != 0 && fields_of(slot)[field].at == id) return true;
+    }
+    return false;
+}
+
+struct Found {
+    std::vector<std::pair<ExtentId, std::uint64_t>> payloads;
+    std::array<bool, member_count_max> has_chunks{};
+    bool left{false};
+};
+
+void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& view, ExtentId id, std::uint64_t word, Found& found) {
+    const std::uint32_t slot = ExtentOwner::unpack(word).slot;
+    const auto& header = *reinterpret_cast<const ChunkHeader*>(pool.data(id));
+    const bool reader_through =
+        gone(view, header.reader) ||
+        (header.reader < member_count_max && context.segment().log_head(header.reader, slot).load(std::memory_order_acquire) == 0);
+    bool all = reader_through;
+    if (reader_through)
+        scan_chunk(pool, id, word, [&](const RecordRef& ref, const Record& head) {
+            if (ref.released()) return;
+            if (consumed_by_commit(context, pool, head)) {
+                ref.release();
+            } else {
+                all = false;
+            }
+        });
+    if (all && pool.free_swept(id, word)) return;
+    found.has_chunks[slot] = true;
+    found.left = true;
+}
+
+}  // namespace
+
+bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, const Record& record) {
+    const DomainHeader* domain = record.domain() < domain_count_max ? context.domain_header(record.domain()) : nullptr;
+    if (domain == nullptr || record.destination >= domain->vnodes || domain->recovery != static_cast<std::uint32_t>(Recovery::local) ||
+        domain->kind != static_cast<std::uint32_t>(DomainKind::domain))
+        return false;
+    VNodeRecord& receiver = context.vnode_record(*domain, record.destination);
+    const std::uint64_t number = receiver.select.load(std::memory_order_acquire);
+    const CommitSlot& slot = slot_of(receiver, *domain, number);
+    const std::uint32_t extent = slot.channel_extent;
+    const std::uint32_t count = slot.channel_count;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (receiver.select.load(std::memory_order_relaxed) != number || number == 0 || extent == 0) return false;
+    const bool consumed = committed_contains({pool.data(extent), static_cast<std::size_t>(pool.size(extent))}, count, record.source, record.sequence);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    // The slot may have been written anew while we looked: then nothing is known.
+    return consumed && receiver.select.load(std::memory_order_relaxed) == number;
+}
+
+bool sweep_after_the_dead(const MemberContext& context, ExtentPool& pool, const View& view) {
+    Found found;
+    pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
+        if (!gone(view, owner.slot)) return;
+        switch (owner.kind) {
+            case ExtentKind::cached: pool.free_swept(id, word); break;
+            case ExtentKind::chunk: sweep_chunk(context, pool, view, id, word, found); break;
+            case ExtentKind::payload: found.payloads.emplace_back(id, word); break;
+            case ExtentKind::state:
+                if (!reached_by_commit(context, id, owner)) pool.free_swept(id, word);
+                break;
+            case ExtentKind::unborn:
+            case ExtentKind::free:
+            case ExtentKind::lasting: break;
+        }
+    });
+    // Payloads are reached by records only: without chunks there are none, published or not.
+    for (const auto& [id, word] : found.payloads)
+        if (!found.has_chunks[ExtentOwner::unpack(word).slot]) pool.free_swept(id, word);
+    return found.left;
+}
+
+}  // namespace phoenix
