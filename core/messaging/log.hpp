@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <span>
 #include <utility>
 
 namespace phoenix {
@@ -30,6 +31,18 @@ struct RecordRef {
         chunk->released[at / 64].fetch_or(std::uint64_t{1} << (at % 64), std::memory_order_release);
     }
 };
+
+/// The same for many records; of those that lie together 64 lines cost one operation.
+inline void release_all(std::span<const RecordRef> records) noexcept {
+    for (std::size_t index = 0; index < records.size();) {
+        ChunkHeader* const chunk = records[index].chunk;
+        const std::uint32_t word = records[index].line() / 64;
+        std::uint64_t bits = 0;
+        for (; index < records.size() && records[index].chunk == chunk && records[index].line() / 64 == word; ++index)
+            bits |= std::uint64_t{1} << (records[index].line() % 64);
+        chunk->released[word].fetch_or(bits, std::memory_order_release);  // as RecordRef::release
+    }
+}
 
 /// What a record carries but for its payload.
 struct RecordHead {

@@ -127,6 +127,23 @@ TEST_F(Log, OldBytesInAChunkThatIsUsedAgainAreNoRecords) {
     }
 }
 
+TEST_F(Log, ManyRecordsAreReleasedAtOnceAndNoOthers) {
+    for (std::uint64_t i = 0; i < 3000; ++i) append(std::vector<std::uint64_t>(i % 7, i));
+    std::vector<RecordRef> released;
+    std::set<std::uint64_t> kept;
+    for (const RecordRef& ref : read_all()) {
+        if (ref.record->sequence % 97 == 5)
+            kept.insert(ref.record->sequence);
+        else
+            released.push_back(ref);
+    }
+    std::swap(released[10], released[2000]);  // consumed in another order than sent
+    release_all(released);
+    std::set<std::uint64_t> retained;
+    writer->for_each_retained([&](const RecordRef& ref) { retained.insert(ref.record->sequence); });
+    EXPECT_EQ(retained, kept);
+}
+
 TEST_F(Log, AScanFindsWhatIsNotReleasedAndOnlyThat) {
     for (std::uint64_t i = 0; i < 3000; ++i) append({i});
     const auto found = read_all();
