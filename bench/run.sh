@@ -5,6 +5,7 @@
 #   bench/run.sh -- --quick           all, small: to see that they run
 # Figures go to the terminal and as JSON to build/bench/. Run it on a machine that does nothing else.
 set -euo pipefail
+export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 all=(pingpong recovery million stencil micro)
