@@ -24,7 +24,7 @@ constexpr std::uint32_t directory_vnodes = 100'000;
 std::vector<std::uint32_t> random_vnodes() {
     std::vector<std::uint32_t> vnodes(4096);
     std::mt19937 engine{7};
-    for (std::uint32_t& vnode : vnodes) vnode = engine() % directory_vnodes;
+    for (std::uint32_t& vnode : vnodes) vnode = static_cast<std::uint32_t>(engine() % directory_vnodes);
     return vnodes;
 }
 
