@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
@@ -85,9 +86,24 @@ std::byte* map_existing(const std::string& name) {
     return base == MAP_FAILED ? nullptr : static_cast<std::byte*>(base);
 }
 
+// For segments of another size: where the creator stands in the header is the same in all versions, where the members
+// stand is not.
+bool creator_alive(const std::string& name) {
+    constexpr std::size_t pid_at = offsetof(ControlHeader, creator_pid);
+    constexpr std::size_t start_at = offsetof(ControlHeader, creator_start_time);
+    std::array<char, start_at + sizeof(std::uint64_t)> head{};
+    const FileDescriptor file{shm_open(name.c_str(), O_RDONLY | O_CLOEXEC, 0)};
+    if (pread(file.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(head.size())) return false;
+    std::int32_t pid = 0;
+    std::uint64_t start_time = 0;
+    std::memcpy(&pid, head.data() + pid_at, sizeof pid);
+    std::memcpy(&start_time, head.data() + start_at, sizeof start_time);
+    return is_alive({pid, start_time});
+}
+
 bool job_alive(const std::string& name) {
     std::byte* base = map_existing(name);
-    if (base == nullptr) return false;
+    if (base == nullptr) return errno == EPROTO && creator_alive(name);
     const bool alive = any_user_alive(base);
     munmap(base, control_size_bytes);
     return alive;

@@ -30,6 +30,8 @@ void ExtentPool::assign(ExtentId id, ExtentKind kind, std::uint32_t domain, std:
     if (counts_as_held(kind)) held_bytes_ += size(id);
     // Release: a sweeper that sees the new owner also sees what the entry describes.
     it.owner.store(ExtentOwner{kind, own_slot_, domain, vnode, before.version + 1}.pack(), std::memory_order_release);
+    // Whoever scans the old use and meets bytes of the new one also meets the new owner: pairs with scan_chunk's fence.
+    std::atomic_thread_fence(std::memory_order_release);
 }
 
 tl::expected<ExtentId, Failure> ExtentPool::allocate(std::uint64_t bytes, ExtentKind kind, std::uint32_t domain,

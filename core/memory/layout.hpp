@@ -42,7 +42,7 @@ struct ControlHeader {
     std::uint32_t version;                   //    8  layout_version
     std::uint32_t size_bytes;                //   12  of the whole segment
     std::array<char, 48> job_id;             //   16  zero-terminated
-    std::int32_t creator_pid;                //   64
+    std::int32_t creator_pid;                //   64  here and at 72 in every version: others look whether the job lives
     std::uint32_t reserved0;                 //   68
     std::uint64_t creator_start_time;        //   72
     std::array<std::uint8_t, 32> secret;     //   80  credential of the job; whoever can read this segment has it
@@ -70,6 +70,8 @@ struct ControlHeader {
     std::array<char, 4096> outcome_text;     // 1096  zero-terminated sentence, valid once outcome >= completed
     std::array<char, 6144> settings;         // 5192  JSON, see memory/settings.hpp; fixed before members start
 };
+static_assert(offsetof(ControlHeader, creator_pid) == 64);
+static_assert(offsetof(ControlHeader, creator_start_time) == 72);
 static_assert(offsetof(ControlHeader, arena_end) == 128);
 static_assert(offsetof(ControlHeader, free_extents) == 144);
 static_assert(offsetof(ControlHeader, view_current) == 560);

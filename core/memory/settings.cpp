@@ -13,7 +13,13 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Settings, heartbeat_period_ms, h
                                                 restart_directory)
 
 tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegment& segment) {
-    const std::string text = nlohmann::json(settings).dump();
+    std::string text;
+    try {
+        text = nlohmann::json(settings).dump();
+    } catch (const nlohmann::json::exception&) {  // a path may hold any bytes, JSON may not
+        return tl::unexpected(Failure{Errc::invalid_argument,
+                                      "The names of the checkpoint and restart directories must be valid UTF-8."});
+    }
     ControlHeader& header = segment.header();
     if (text.size() > header.settings.size())
         return tl::unexpected(Failure{Errc::invalid_argument,
