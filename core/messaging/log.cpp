@@ -58,7 +58,9 @@ tl::expected<RecordRef, Failure> LogWriter::append_large(const RecordHead& head,
     auto extent = pool_->allocate(size, ExtentKind::payload);
     if (!extent) return tl::unexpected(std::move(extent.error()));
     std::memcpy(pool_->data(*extent), data, size);
-    return append_extent(head, *extent, size);
+    auto place = append_extent(head, *extent, size);
+    if (!place) pool_->free(*extent);
+    return place;
 }
 
 tl::expected<RecordRef, Failure> LogWriter::append_extent(const RecordHead& head, ExtentId extent, std::uint64_t size) {

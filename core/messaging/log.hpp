@@ -218,8 +218,9 @@ class LogReader {
 };
 
 /// Visits the records of the chunk in extent `id`, of whatever log, while its writer may be at work or dead and the
-/// chunk may be used again at any time: visit(RecordRef, const Record& copy) gets a copy of the head that was whole. A
-/// record that is not released cannot go away; others may, so only what the visitor knows to be unreleased may be kept.
+/// chunk may be used again at any time: visit(RecordRef, const Record& copy) gets a copy of the head that was whole.
+/// Records that are released are passed over. The others stay until they are, so whoever alone may release a record may
+/// keep it.
 template <typename Visit>
 void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, Visit&& visit) {
     auto* header = reinterpret_cast<ChunkHeader*>(pool.data(id));
@@ -233,9 +234,12 @@ void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, V
         std::memcpy(reinterpret_cast<std::byte*>(&copy) + sizeof copy.stamp,
                     reinterpret_cast<const std::byte*>(&record) + sizeof record.stamp,
                     sizeof record - sizeof record.stamp);
+        // Before the owner is looked at again: afterwards the bit may be that of another record.
+        const RecordRef ref{&record, header};
+        const bool released = ref.released();
         std::atomic_thread_fence(std::memory_order_acquire);
         if (pool.owner_word(id) != owner_word) return;  // used again meanwhile: all its records were released
-        if (copy.kind() != RecordKind::link) visit(RecordRef{&record, header}, copy);
+        if (!released && copy.kind() != RecordKind::link) visit(ref, copy);
         line += copy.lines();
     }
 }

@@ -63,7 +63,9 @@ TEST_F(Log, RecordsOfEverySizeArriveInOrderOverManyChunks) {
     for (std::size_t i = 0; i < found.size(); ++i) {
         EXPECT_EQ(found[i].record->sequence, i);
         EXPECT_EQ(found[i].record->payload_size(), sizes[i % sizes.size()] * 8);
-        if (sizes[i % sizes.size()] > 0) EXPECT_EQ(first_word(found[i]), i);
+        if (sizes[i % sizes.size()] > 0) {
+            EXPECT_EQ(first_word(found[i]), i);
+        }
     }
 }
 
