@@ -6,20 +6,32 @@ usage: mpi_application_test.py --pflight PROGRAM --application PROGRAM
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 
 TIMEOUT_S = 60
 
 
+def end_started(mark):
+    """Ends what carries `mark` in its environment: mpirun and its ranks are in process groups of their own."""
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as environment:
+                if mark.encode() in environment.read().split(b"\0"):
+                    os.kill(int(entry), signal.SIGKILL)
+        except (OSError, ValueError):
+            continue  # no process, not ours, or ended meanwhile
+
+
 def run(command):
-    # The process group of its own is for the timeout: mpirun's ranks must not outlive the test.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
-                               start_new_session=True)
+    mark = f"PHOENIX_TEST_RUN=mpi-application-{os.getpid()}"
+    process = subprocess.Popen(["env", mark, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               stdin=subprocess.DEVNULL)
     try:
         out, _ = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
+        end_started(mark)
         out, _ = process.communicate()
         sys.exit(f"{' '.join(command)} hung\n{out}")
     if process.returncode != 0 or "steps: 50, sum of ranks: 6" not in out:
