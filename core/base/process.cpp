@@ -77,13 +77,14 @@ bool is_traced(pid_t pid) noexcept {
     return line != nullptr && std::strtol(line + std::strlen("TracerPid:"), nullptr, 10) != 0;
 }
 
-ProcessHandle::ProcessHandle(ProcessIdentity identity) noexcept {
+ProcessHandle::ProcessHandle(ProcessIdentity identity) noexcept : identity_(identity) {
     FileDescriptor pidfd{static_cast<int>(syscall(SYS_pidfd_open, identity.pid, 0))};
     if (pidfd.valid() && start_time_of(identity.pid) == identity.start_time) pidfd_ = std::move(pidfd);
 }
 
 bool ProcessHandle::dead() const noexcept {
-    if (!valid()) return true;
+    // Without a pidfd (out of descriptors) /proc has to do.
+    if (!valid()) return !is_alive(identity_);
     pollfd entry{pidfd_.get(), POLLIN, 0};
     return poll(&entry, 1, 0) == 1;
 }

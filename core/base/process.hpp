@@ -48,15 +48,16 @@ struct ProcessIdentity {
 class ProcessHandle {
   public:
     ProcessHandle() = default;
-    /// Not valid() if the process is gone already.
+    /// Not valid() if the process is gone already, or the system is out of descriptors.
     explicit ProcessHandle(ProcessIdentity identity) noexcept;
 
     [[nodiscard]] bool valid() const noexcept { return pidfd_.valid(); }
     [[nodiscard]] int descriptor() const noexcept { return pidfd_.get(); }  ///< For poll(): readable once dead.
-    [[nodiscard]] bool dead() const noexcept;                                ///< Dead, or never valid.
+    [[nodiscard]] bool dead() const noexcept;                                ///< Seen dead: never said of a living process.
     bool signal(int number) const noexcept;                                  ///< False if it is gone.
 
   private:
+    ProcessIdentity identity_;
     FileDescriptor pidfd_;
 };
 

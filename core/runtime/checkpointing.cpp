@@ -122,10 +122,8 @@ checkpoint::CutDescription DomainState::describe_cut(std::uint64_t serial) const
 bool DomainState::everybody_at(std::uint64_t serial) {
     if (gate_cursor_serial_ != serial) gate_cursor_serial_ = serial, gate_cursor_ = 0;
     for (; gate_cursor_ < options_.vnodes; ++gate_cursor_) {
-        VNodeRecord& other = record(gate_cursor_);
-        const std::uint64_t number = other.select.load(std::memory_order_acquire);
-        const CommitSlot& slot = slot_of(other, *header_, number);
-        if (number == 0 || slot.serial < serial || !commit_counts(slot)) return false;
+        const CommitSlot slot = commit_of(record(gate_cursor_), *header_);
+        if (slot.number == 0 || slot.serial < serial || !commit_counts(slot)) return false;
     }
     return true;
 }

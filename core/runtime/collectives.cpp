@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <vector>
+#include <xxhash.h>
 
 namespace phoenix::detail {
 
@@ -102,6 +103,7 @@ void DomainState::all_reduce(VNodeState& self, void* values, std::uint64_t size,
                 fmt::format("all_reduce of {} bytes: at most DomainOptions::collective_bytes_max = {} are possible; set it higher", size,
                             options_.collective_bytes_max));
     const std::uint32_t round = self.sync_round;
+    if (self.trace) note(self, {2, round, 0, 0, size, XXH3_64bits(values, size)});
     if (options_.vnodes > 1) {
         find_collectives();
         CollectiveResult& entry = result(false, round);
@@ -118,7 +120,6 @@ void DomainState::all_reduce(VNodeState& self, void* values, std::uint64_t size,
         read_result(self, entry, values, size);
     }
     ++self.sync_round;
-    if (self.trace) note(self, {2, round, 0, 0, size, 0});
 }
 
 void DomainState::deposit(VNodeState& self, std::uint32_t round, const void* value, std::uint64_t size) {
@@ -202,6 +203,7 @@ void DomainState::read_result(VNodeState& self, const CollectiveResult& entry, v
 void DomainState::broadcast(VNodeState& self, std::uint32_t root, void* data, std::uint64_t size) {
     check_peer(self, "broadcast", root, 0);
     const std::uint32_t round = self.cast_round;
+    if (self.trace && self.index == root) note(self, {2, round, 1, 0, size, XXH3_64bits(data, size)});
     if (options_.vnodes > 1) {
         find_collectives();
         CollectiveResult& entry = result(true, round);
@@ -239,8 +241,7 @@ bool DomainState::rounds_committed_beyond(bool cast, std::uint32_t round) {
     std::uint32_t sync = ~std::uint32_t{0};
     std::uint32_t casts = ~std::uint32_t{0};
     for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
-        VNodeRecord& other = record(v);
-        const CommitSlot& slot = slot_of(other, *header_, other.select.load(std::memory_order_acquire));
+        const CommitSlot slot = commit_of(record(v), *header_);
         sync = std::min(sync, slot.sync_round);
         casts = std::min(casts, slot.cast_round);
     }

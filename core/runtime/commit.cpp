@@ -13,7 +13,8 @@ void DomainState::commit(VNodeState& self, bool finished) {
     const std::uint64_t number = self.commit_number + 1;
     CommitSlot& slot = slot_of(mine, *header_, number);
     CommitSlot& other = slot_of(mine, *header_, self.commit_number);
-    slot.number = 0;
+    // Before anything else of the slot changes; pairs with the fences in consumed_by_commit.
+    std::atomic_ref{slot.number}.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
     slot.phase = self.phase;
     slot.flags = (finished ? commit_finished : 0) | (finished && self.stop_called ? commit_stopped : 0);
@@ -25,7 +26,7 @@ void DomainState::commit(VNodeState& self, bool finished) {
     commit_fields(self, slot, other);
     commit_channels(self, slot);
     commit_print(self, slot);
-    slot.number = number;
+    std::atomic_ref{slot.number}.store(number, std::memory_order_release);
     mine.commit_wanted.store(0, std::memory_order_relaxed);  // a wish that comes now is met by the next boundary
     // Publishes the commit; pairs with the acquire loads of `select` in restored_state and consumed_by_commit.
     mine.select.store(number, std::memory_order_release);
@@ -133,7 +134,7 @@ bool DomainState::cut_closed(std::uint64_t number) {
         VNodeRecord& other = record(closed_cursor_);
         const std::uint64_t reached = other.select.load(std::memory_order_acquire);
         if (reached < number) return false;
-        if (reached == number && !commit_counts(slot_of(other, *header_, reached))) return false;
+        if (reached == number && !commit_counts(commit_of(other, *header_))) return false;
     }
     closed_number_ = number;
     closed_cursor_ = 0;

@@ -75,8 +75,7 @@ std::string cause_of(const MemberRecord& record) {
 }
 
 std::uint64_t committed_serial(const MemberContext& context, const DomainHeader& domain, std::uint32_t vnode) {
-    VNodeRecord& record = context.vnode_record(domain, vnode);
-    return slot_of(record, domain, record.select.load(std::memory_order_acquire)).serial;
+    return commit_of(context.vnode_record(domain, vnode), domain).serial;
 }
 
 }  // namespace

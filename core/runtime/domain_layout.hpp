@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace phoenix {
 
@@ -143,6 +144,19 @@ static_assert(sizeof(VNodeRecord) == 64);
 
 [[nodiscard]] inline CommitSlot& slot_of(VNodeRecord& record, const DomainHeader& header, std::uint64_t number) noexcept {
     return *reinterpret_cast<CommitSlot*>(reinterpret_cast<std::byte*>(&record + 1) + (number & 1) * header.slot_size);
+}
+/// The commit in force of a VNode that somebody else may be committing, whole: a slot is overwritten only by the second
+/// commit after it, so an unchanged `select` means an intact copy.
+[[nodiscard]] inline CommitSlot commit_of(VNodeRecord& record, const DomainHeader& header) noexcept {
+    for (;;) {
+        const std::uint64_t number = record.select.load(std::memory_order_acquire);
+        CommitSlot copy;
+        std::memcpy(&copy, &slot_of(record, header, number), sizeof copy);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (record.select.load(std::memory_order_relaxed) != number) continue;
+        if (number == 0) copy = {};  // nothing is committed; the slot may hold a second commit in the making
+        return copy;
+    }
 }
 [[nodiscard]] inline FieldCommit* fields_of(CommitSlot& slot) noexcept { return reinterpret_cast<FieldCommit*>(&slot + 1); }
 

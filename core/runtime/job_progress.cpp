@@ -38,7 +38,7 @@ std::optional<JobProgress> read_job_progress(const ControlSegment& segment, cons
     std::uint64_t looked_at = 0;
     for (std::uint32_t v = 0; v < domain->vnodes; v += stride, ++looked_at) {
         auto& record = arena.object<VNodeRecord>(domain->records_offset + std::uint64_t{v} * domain->record_stride);
-        const CommitSlot& slot = slot_of(record, *domain, record.select.load(std::memory_order_acquire));
+        const CommitSlot slot = commit_of(record, *domain);
         const std::uint64_t step = slot.phase == progress.phase ? slot.step : 0;
         progress.step_min = std::min(progress.step_min, step);
         progress.step_mean += static_cast<double>(step);

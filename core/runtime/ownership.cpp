@@ -128,6 +128,11 @@ void DomainState::drop(VNodeState& self) {
     forget(collective_waiters_);
     forget(room_waiters_);
     if (self.status != VNodeStatus::finished && in_phase_) --unfinished_;
+    // Extents of this step that no commit knows.
+    for (std::uint32_t field = 0; field < header_->field_count; ++field) {
+        const FieldLive& live = self.fields[field];
+        if (header_->fields[field].resizable != 0 && live.touched && live.extent != 0) runtime_->pool.free(live.extent);
+    }
     owned_.erase(std::find(owned_.begin(), owned_.end(), v));
     states_[v].reset();
 }

@@ -39,20 +39,28 @@ RunResult DomainState::run_phase(bool initialise, std::uint64_t steps, const Ste
     const std::uint32_t phase = ++phases_;
     const std::string cell = fmt::format("phase/{}/{}", name_, phase);
     std::string recorded;
-    RunResult result;
+    struct Ended {
+        RunResult result;
+        std::uint64_t asked;
+    } ended{};
     if (!runtime_->recorded(cell, recorded)) {
         initialising_ = initialise;
         step_ = step;
         begin_phase(phase, steps);
         execute_until_done(steps);
         recorded = runtime_->once(cell, [&] {
-            const RunResult ended = phase_result(phase);
+            const Ended outcome{phase_result(phase), steps};
             record_event(runtime_->context.segment(), EventKind::phase_ended, header_->index, phase);
-            return to_bytes(ended);
+            return to_bytes(outcome);
         });
     }
-    std::memcpy(&result, recorded.data(), std::min(recorded.size(), sizeof result));
-    return result;
+    std::memcpy(&ended, recorded.data(), std::min(recorded.size(), sizeof ended));
+    if (ended.asked != steps)
+        runtime_->context.fail(Errc::mismatch,
+                               fmt::format("Phase {} of domain '{}' is over and had {} steps, but now {} are asked for: restart with the arguments "
+                                           "of the first run, or start afresh.",
+                                           phase, name_, ended.asked, steps));
+    return ended.result;
 }
 
 void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
@@ -62,7 +70,10 @@ void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
     in_phase_ = true;
     unwinding_ = false;
     std::uint32_t highest = header_->phase.load(std::memory_order_acquire);
-    while (highest < phase && !header_->phase.compare_exchange_weak(highest, phase, std::memory_order_acq_rel)) {
+    while (highest < phase) {
+        if (!header_->phase.compare_exchange_weak(highest, phase, std::memory_order_acq_rel)) continue;
+        record_event(runtime_->context.segment(), EventKind::phase_begun, header_->index, phase);
+        break;
     }
     if (highest <= phase) header_->phase_steps.store(steps, std::memory_order_relaxed);  // shown to people; the same in all members
     unfinished_ = 0;
@@ -278,8 +289,7 @@ bool DomainState::open_gates() {
 
 bool DomainState::phase_done() {
     for (; done_cursor_ < options_.vnodes; ++done_cursor_) {
-        VNodeRecord& other = record(done_cursor_);
-        const CommitSlot& slot = slot_of(other, *header_, other.select.load(std::memory_order_acquire));
+        const CommitSlot slot = commit_of(record(done_cursor_), *header_);
         if (!finished_in(slot, phase_) || !commit_counts(slot)) return false;
     }
     return true;
@@ -290,8 +300,7 @@ RunResult DomainState::phase_result(std::uint32_t phase) {
     std::uint32_t stopped = 0;
     std::uint32_t other = 0;
     for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
-        VNodeRecord& mine = record(v);
-        const CommitSlot& slot = slot_of(mine, *header_, mine.select.load(std::memory_order_acquire));
+        const CommitSlot slot = commit_of(record(v), *header_);
         const bool has_stopped = (slot.flags & commit_stopped) != 0;
         stopped += has_stopped ? 1 : 0;
         if (!has_stopped) other = v;
@@ -385,6 +394,7 @@ void DomainState::idle() {
         // have died before ringing.
         if (mine.attention.load(std::memory_order_relaxed) == before) directory_seen_ = ~std::uint64_t{0};
         attention_seen_ = mine.attention.load(std::memory_order_acquire) - 1;
+        collective_seen_ = ~std::uint64_t{0};  // whoever completed a round may have died before saying so
     }
     mine.waiting.store(0, std::memory_order_release);
 }

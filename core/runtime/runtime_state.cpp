@@ -81,6 +81,7 @@ RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
     install_last_words(context, fibers);
     record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
     service = std::make_unique<Service>(context);
+    wait_until_active();
     restore_once_results();
 }
 
@@ -93,6 +94,15 @@ RuntimeState::~RuntimeState() {
     // The record must stay mapped until the very end of the process: the exit handler stores the status in it.
     (void)context.access.segment.release();
     forget_fibers();
+}
+
+// Nobody takes anything before it is in the view: others would not know whether it lives.
+void RuntimeState::wait_until_active() {
+    for (;;) {
+        const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
+        if (context.current_view().is_active(MemberSlot{context.slot})) return;
+        wait_for_news(attention);
+    }
 }
 
 std::size_t RuntimeState::poll() {

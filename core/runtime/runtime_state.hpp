@@ -66,6 +66,7 @@ class RuntimeState {
     std::array<SpaceState*, domain_count_max> space_by_index{};
 
   private:
+    void wait_until_active();
     void restore_once_results();
     void check_name(std::string_view name, std::uint32_t vnodes) const;
 };

@@ -201,7 +201,7 @@ void Service::kill_hung(MemberSlot slot) {
     const ProcessHandle& process = *processes_[slot.value];
     process.signal(SIGKILL);
     pollfd entry{process.descriptor(), POLLIN, 0};
-    if (process.valid() && poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0)
+    if (!process.dead() && (!process.valid() || poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0))
         context_.fail_quietly(Errc::system,
                               fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
                                           "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
@@ -221,6 +221,7 @@ void Service::propose(const View& next) {
         const MemberState before = view_.members[slot].state;
         const MemberState after = next.members[slot].state;
         if (before == after) continue;
+        if (after == MemberState::failed) record_event(context_.segment(), EventKind::death_seen, slot, 0);
         const EventKind kind = after == MemberState::active    ? EventKind::member_active
                                : after == MemberState::failed  ? EventKind::member_failed
                                : after == MemberState::retired ? EventKind::member_retired

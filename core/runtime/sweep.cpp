@@ -6,6 +6,7 @@
 #include <phoenix/domain.hpp>
 
 #include <array>
+#include <atomic>
 #include <vector>
 
 namespace phoenix {
@@ -23,13 +24,16 @@ bool reached_by_commit(const MemberContext& context, ExtentId id, const ExtentOw
     const DomainHeader* domain = context.domain_header(owner.domain);
     if (domain == nullptr || owner.vnode >= domain->vnodes) return false;
     VNodeRecord& record = context.vnode_record(*domain, owner.vnode);
+    const std::uint64_t select = record.select.load(std::memory_order_acquire);
     for (const std::uint64_t number : {0U, 1U}) {
         CommitSlot& slot = slot_of(record, *domain, number);
         if (slot.channel_extent == id || slot.print_extent == id) return true;
         for (std::uint32_t field = 0; field < domain->field_count; ++field)
             if (domain->fields[field].resizable != 0 && fields_of(slot)[field].at == id) return true;
     }
-    return false;
+    // A commit in between may have carried the reference from the slot we had still to read to the one we had read.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return record.select.load(std::memory_order_relaxed) != select;
 }
 
 struct Found {
@@ -66,17 +70,23 @@ bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, co
     if (domain == nullptr || record.destination >= domain->vnodes || domain->recovery != static_cast<std::uint32_t>(Recovery::local) ||
         domain->kind != static_cast<std::uint32_t>(DomainKind::domain))
         return false;
+    // By the commit *before* the one in force. What the commit in force consumed its executor may be about to release this
+    // very moment; done by us first, the chunk could be in other use when it gets there.
     VNodeRecord& receiver = context.vnode_record(*domain, record.destination);
     const std::uint64_t number = receiver.select.load(std::memory_order_acquire);
-    const CommitSlot& slot = slot_of(receiver, *domain, number);
+    if (number < 2) return false;
+    const CommitSlot& slot = slot_of(receiver, *domain, number - 1);
+    const std::uint64_t before = std::atomic_ref{const_cast<std::uint64_t&>(slot.number)}.load(std::memory_order_acquire);
     const std::uint32_t extent = slot.channel_extent;
     const std::uint32_t count = slot.channel_count;
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (receiver.select.load(std::memory_order_relaxed) != number || number == 0 || extent == 0) return false;
-    const bool consumed = committed_contains({pool.data(extent), static_cast<std::size_t>(pool.size(extent))}, count, record.source, record.sequence);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    // The slot may have been written anew while we looked: then nothing is known.
-    return consumed && receiver.select.load(std::memory_order_relaxed) == number;
+    // The next commit clears `number` before it touches anything else of this slot.
+    const auto intact = [&] {
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return std::atomic_ref{const_cast<std::uint64_t&>(slot.number)}.load(std::memory_order_relaxed) == number - 1 &&
+               receiver.select.load(std::memory_order_relaxed) == number;
+    };
+    if (before != number - 1 || !intact() || extent == 0) return false;
+    return committed_contains({pool.data(extent), static_cast<std::size_t>(pool.size(extent))}, count, record.source, record.sequence) && intact();
 }
 
 bool sweep_after_the_dead(const MemberContext& context, ExtentPool& pool, const View& view) {

@@ -8,7 +8,8 @@
 
 namespace phoenix {
 
-/// Whether the commit of the record's receiver says that it is consumed. False if that cannot be told at this moment, and
+/// Whether the last commit but one of the record's receiver says that it is consumed: then its executor has said so itself
+/// wherever it knew the record. False if that cannot be told at this moment, and
 /// always with global recovery, where a cut may still be given up.
 /// @threads Any; the receiver may be committing.
 [[nodiscard]] bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, const Record& record);

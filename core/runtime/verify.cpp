@@ -57,7 +57,7 @@ void DomainState::report_difference(const VNodeState& self, const TraceItem* fir
     switch (item.kind) {
         case 0: what = fmt::format("the message to VNode {} with tag {}", item.subject, item.tag); break;
         case 1: what = fmt::format("field '{}'", header_->fields[item.subject].name.data()); break;
-        case 2: what = fmt::format("the value given to collective {}", item.subject); break;
+        case 2: what = fmt::format("the value given to {} {}", item.tag == 0 ? "all_reduce" : "broadcast", item.subject); break;
         case 3: what = "the printed text"; break;
         default: what = "the call of stop()"; break;
     }

@@ -139,7 +139,8 @@ std::map<std::string, Scenario> scenarios() {
         if (at(self, 3, 5)) throw std::runtime_error("the plate has melted");
     });
     all["segfault"] = stepping([](VNode& self, auto) {
-        if (at(self, 3, 5)) *reinterpret_cast<volatile int*>(8) = 1;
+        volatile std::uintptr_t nowhere = 8;
+        if (at(self, 3, 5)) *reinterpret_cast<volatile int*>(nowhere) = 1;
     });
     all["abort"] = stepping([](VNode& self, auto) {
         if (at(self, 3, 5)) std::abort();
