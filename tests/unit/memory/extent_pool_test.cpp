@@ -187,10 +187,13 @@ class Worker {
     Worker(ExtentPool& pool, std::uint64_t life, std::uint64_t oldest_living)
         : pool_(&pool), life_(life), oldest_living_(oldest_living), random_(static_cast<unsigned>(life)) {}
 
+    /// Up to so many more, or so many fewer: mostly more at once than a member's cache holds, so that the free lists of
+    /// all are used.
     [[nodiscard]] bool work_once() {
-        if (held_.size() < 150 && (held_.empty() || random_() % 2 == 0)) return take();
-        // All at once now and then: more than the cache keeps goes back to the free lists.
-        for (std::size_t count = random_() % 16 == 0 ? held_.size() : 1; count > 0; --count)
+        const std::size_t wanted = random_() % 300;
+        while (held_.size() < wanted)
+            if (!take()) return false;
+        while (held_.size() > wanted)
             if (!give_back()) return false;
         return true;
     }
@@ -206,7 +209,7 @@ class Worker {
         return *reinterpret_cast<std::atomic<std::uint64_t>*>(pool_->data(id));
     }
     [[nodiscard]] bool take() {
-        const ExtentId id = value_or_throw(pool_->allocate(random_() % 2 == 0 ? 65536 : 9000, ExtentKind::payload));
+        const ExtentId id = value_or_throw(pool_->allocate(9000, ExtentKind::payload));
         const std::uint64_t mark = life_ << 32 | ++taken_;
         const std::uint64_t before = mark_of(id).exchange(mark);
         held_.push_back({id, mark});
@@ -230,6 +233,31 @@ class Worker {
     std::vector<Held> held_;
 };
 
+TEST_F(ExtentPoolTest, TwoProcessesThatGrowThePoolMakeDifferentExtents) {
+    constexpr std::size_t each = 150;
+    const auto grow = [&](ExtentPool& own, std::uint32_t self, std::uint32_t other) {
+        job.segment.member(self).steps = 1;
+        while (job.segment.member(other).steps == 0) sched_yield();
+        for (std::size_t i = 0; i < each; ++i) allocate(own, 1U << 19);
+    };
+    ChildProcess child{[&] {
+        const Arena mapped = job.map_again();
+        ExtentPool theirs{job.segment, mapped, 9};
+        grow(theirs, 9, 3);
+        return 0;
+    }};
+    grow(pool, 3, 9);
+    ASSERT_EQ(child.ended(), 0);
+    std::set<std::uint64_t> places;
+    std::size_t of_child = 0;
+    pool.for_each([&](ExtentId id, std::uint64_t, const ExtentOwner& who) {
+        EXPECT_TRUE(places.insert(pool.offset(id)).second);
+        of_child += who.slot == 9 ? 1 : 0;
+    });
+    EXPECT_EQ(places.size(), 2 * each) << "each group of two is used up";
+    EXPECT_EQ(of_child, each);
+}
+
 TEST_F(ExtentPoolTest, NoExtentEverHasTwoOwnersWhileMembersAreKilled) {
     constexpr std::uint64_t own_life = 1'000'000;  // never below the oldest living one
     Worker own{pool, own_life, 1};
@@ -248,7 +276,7 @@ TEST_F(ExtentPoolTest, NoExtentEverHasTwoOwnersWhileMembersAreKilled) {
             return 0;
         }};
         while (started == 0) ASSERT_TRUE(own.work_once());
-        for (std::uint64_t until = started + random() % 500; started < until;) ASSERT_TRUE(own.work_once());
+        for (std::uint64_t until = started + random() % 100; started < until;) ASSERT_TRUE(own.work_once());
         ASSERT_EQ(child.killed(), -SIGKILL) << "the child met an extent that somebody else holds";
         own.forget_before(life + 1);
         pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& who) {
@@ -259,7 +287,7 @@ TEST_F(ExtentPoolTest, NoExtentEverHasTwoOwnersWhileMembersAreKilled) {
     // What the free lists hold is there once.
     std::set<ExtentId> taken;
     const std::uint32_t count = pool.count();
-    while (pool.count() == count) ASSERT_TRUE(taken.insert(allocate(pool, 65536)).second);
+    while (pool.count() == count) ASSERT_TRUE(taken.insert(allocate(pool, 9000)).second);
 }
 
 }  // namespace

@@ -68,6 +68,21 @@ TEST(OnceCellsTest, TheDeadAreAskedForBySlotAndIncarnation) {
     EXPECT_EQ(claim_once(cell, {2, 1}, nobody_is_dead), OnceStatus::elsewhere);
 }
 
+TEST(OnceCellsTest, OfTwoThatSucceedTheDeadOneDoesIt) {
+    const TestJob job;
+    OnceCell& cell = *value_or_throw(find_once_cell(job.segment, "once"));
+    ASSERT_EQ(claim_once(cell, {9, 1}, nobody_is_dead), OnceStatus::claimed);
+    const auto slot_9_is_dead = [](std::uint32_t slot, std::uint32_t) { return slot == 9; };
+    OnceStatus other = OnceStatus::elsewhere;
+    // The other one is quicker while we find out that the claimant is dead.
+    const auto meanwhile = [&](std::uint32_t slot, std::uint32_t incarnation) {
+        if (slot == 9) other = claim_once(cell, {1, 1}, slot_9_is_dead);
+        return slot_9_is_dead(slot, incarnation);
+    };
+    EXPECT_EQ(claim_once(cell, {0, 1}, meanwhile), OnceStatus::elsewhere);
+    EXPECT_EQ(other, OnceStatus::claimed);
+}
+
 TEST(OnceCellsTest, AMemberKilledAtItIsSucceeded) {
     const TestJob job;
     ChildProcess child{[&] {
@@ -99,6 +114,33 @@ TEST(OnceCellsTest, AFullTableRefusesNewNamesAndKnowsTheOldOnes) {
         const std::string name = fmt::format("name {}", i);
         ASSERT_STREQ(value_or_throw(find_once_cell(job.segment, name))->name.data(), name.c_str());
     }
+}
+
+TEST(OnceCellsTest, TwoNamesNeverGetOneCell) {
+    constexpr std::uint32_t left = 6;
+    constexpr int rounds = 3000;
+    const TestJob job;
+    for (std::uint32_t i = 0; i < once_cell_count - left; ++i)
+        static_cast<void>(value_or_throw(find_once_cell(job.segment, fmt::format("name {}", i))));
+    // Both look for the few free cells in the same places.
+    std::vector<OnceCell*> cells(left);
+    std::atomic<int> arrived{0};
+    const auto take_half = [&](std::uint32_t half) {
+        for (int round = 1; round <= rounds; ++round) {
+            ++arrived;
+            while (arrived < 4 * round - 2) std::this_thread::yield();
+            for (std::uint32_t i = half; i < left; i += 2)
+                cells[i] = value_or_throw(find_once_cell(job.segment, fmt::format("raced {}", i)));
+            ++arrived;
+            while (arrived < 4 * round) std::this_thread::yield();
+            if (half == 1) continue;
+            EXPECT_EQ(std::set<OnceCell*>(cells.begin(), cells.end()).size(), left) << "round " << round;
+            for (OnceCell* cell : cells) cell->key = 0;
+        }
+    };
+    std::thread thread{take_half, 1};
+    take_half(0);
+    thread.join();
 }
 
 TEST(OnceCellsTest, TheLongestNameFitsAndALongerOneIsRefused) {

@@ -80,8 +80,8 @@ class PingPong {
     }
     /// Waits for `number`; false if a wake-up was lost: it was there, and we slept as long as we could.
     [[nodiscard]] bool wait_for(std::uint64_t number) {
-        // Not always at once, so that publishing meets every place of going to sleep.
-        for (std::uint32_t spin = random_() % 256; spin > 0; --spin)
+        // At once, or after a while of any order of magnitude, so that publishing meets every place of going to sleep.
+        for (std::uint64_t spin = random_() % (1U << (random_() % 15)); spin > 0; --spin)
             if (self_->activity.load(std::memory_order_acquire) >= number) return true;
         while (self_->activity.load(std::memory_order_acquire) < number) {
             prepare_sleep(*self_);

@@ -1,6 +1,8 @@
 /// Logs between threads and processes: readers and scans beside a writer that goes on, or is killed anywhere.
 
+#include <csignal>
 #include <random>
+#include <sys/mman.h>
 #include <thread>
 
 #include "unit/messaging/log_fixture.hpp"
@@ -19,6 +21,7 @@ namespace {
 
 using testing_tools::append_to;
 using testing_tools::ChildProcess;
+using testing_tools::head_for;
 using testing_tools::is_head_for;
 using testing_tools::is_whole;
 using testing_tools::scan_all;
@@ -121,6 +124,57 @@ TEST_F(LogProcess, AScanBesideAWriterThatUsesChunksAgainCopiesNoMixture) {
     EXPECT_EQ(wrong, 0U);
     EXPECT_EQ(retained().size(), kept + 1);
 #endif
+}
+
+/// Fills the writer's next chunk with what looks like records of its coming use.
+void forge_next_chunk(ExtentPool& pool, std::uint64_t use) {
+    const ExtentId extent = testing_tools::value_or_throw(pool.allocate(chunk_size, ExtentKind::cached));
+    auto* lines = reinterpret_cast<Record*>(pool.data(extent));
+    for (std::uint32_t line = 0; line < chunk_lines; ++line) {
+        std::memset(reinterpret_cast<std::byte*>(lines + line), 0, sizeof(Record));
+        lines[line].stamp = stamp_of(use, line);
+        lines[line].sequence = 1'000'000 + line;
+    }
+    pool.free(extent);
+}
+
+TEST_F(LogProcess, AWriterThatDiesWithinARecordLeavesNoneOfIt) {
+    constexpr int died_within = 42;
+    void* const unreadable = mmap(nullptr, chunk_payload_max, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(unreadable, MAP_FAILED);
+    // Far from the end of a chunk, and where the record needs the next one: then the link is there and it is not.
+    for (const std::uint32_t line : {10U, 500U, chunk_lines - 200}) {
+        const std::uint32_t slot = 100 + line / 10;
+        ChildProcess child{[&] {
+            const Arena mapped = job.map_again();
+            ExtentPool own{job.segment, mapped, slot};
+            LogWriter log{own, mapped, job.segment.log_head(1, slot), slot, 1};
+            const RecordRef first = append_to(log, 0, 8);
+            std::uint64_t count = 1;
+            forge_next_chunk(own, first.chunk->use + 1);
+            RecordRef last = first;
+            while (last.chunk == first.chunk || last.line() < line) last = append_to(log, count++, 8);
+            forge_next_chunk(own, last.chunk->use + 1);
+            job.segment.member(slot).steps = count;
+            signal(SIGSEGV, [](int) { _exit(died_within); });  // NOLINT(cert-err33-c): without it the test fails
+            static_cast<void>(log.append(head_for(count), unreadable, chunk_payload_max));
+            return 1;
+        }};
+        ASSERT_EQ(child.ended(), died_within);
+        const std::uint64_t count = job.segment.member(slot).steps;
+        LogReader mine{job.arena, job.segment.log_head(1, slot).load(), slot};
+        std::uint64_t read = 0;
+        mine.poll([&](const RecordRef& ref) { EXPECT_EQ(ref.record->sequence, read++); });
+        EXPECT_EQ(read, count);
+        std::set<std::uint64_t> found;
+        pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
+            if (owner.kind != ExtentKind::chunk || owner.slot != slot) return;
+            scan_chunk(pool, id, word, [&](const RecordRef&, const Record& copy) { found.insert(copy.sequence); });
+        });
+        EXPECT_EQ(found.size(), count);
+        EXPECT_EQ(*found.rbegin(), count - 1);
+    }
+    munmap(unreadable, chunk_payload_max);
 }
 
 /// A writer in another process, killed at a random moment, and what the living see of its log.
