@@ -53,8 +53,8 @@ class ProcessHandle {
 
     [[nodiscard]] bool valid() const noexcept { return pidfd_.valid(); }
     [[nodiscard]] int descriptor() const noexcept { return pidfd_.get(); }  ///< For poll(): readable once dead.
-    [[nodiscard]] bool dead() const noexcept;                                ///< Seen dead: never said of a living process.
-    bool signal(int number) const noexcept;                                  ///< False if it is gone.
+    [[nodiscard]] bool dead() const noexcept;  ///< Seen dead: never said of a living process.
+    bool signal(int number) const noexcept;    ///< False if it is gone.
 
   private:
     ProcessIdentity identity_;

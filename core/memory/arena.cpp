@@ -53,15 +53,18 @@ Failure exhausted(bool named, std::uint64_t bytes) {
         struct statvfs info {};
         const std::uint64_t free_bytes =
             statvfs("/dev/shm", &info) == 0 ? static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize : 0;
-        return {Errc::no_memory,
-                fmt::format("/dev/shm is too small: {} MiB more are needed and {} MiB are free; start with 'pflight run' (which "
-                            "does not use /dev/shm for this) or enlarge it with 'mount -o remount,size={}m /dev/shm'.",
-                            bytes / mebibyte + 1, free_bytes / mebibyte, (bytes + free_bytes) / mebibyte * 2 + 64)};
+        return {
+            Errc::no_memory,
+            fmt::format(
+                "/dev/shm is too small: {} MiB more are needed and {} MiB are free; start with 'pflight run' (which "
+                "does not use /dev/shm for this) or enlarge it with 'mount -o remount,size={}m /dev/shm'.",
+                bytes / mebibyte + 1, free_bytes / mebibyte, (bytes + free_bytes) / mebibyte * 2 + 64)};
     }
     return {Errc::no_memory,
-            fmt::format("Shared memory is exhausted: {} MiB more are needed and {} MiB are available on this machine (or in "
-                        "its memory cgroup); use a smaller problem, or allow the job more memory.",
-                        bytes / mebibyte + 1, available_memory() / mebibyte)};
+            fmt::format(
+                "Shared memory is exhausted: {} MiB more are needed and {} MiB are available on this machine (or in "
+                "its memory cgroup); use a smaller problem, or allow the job more memory.",
+                bytes / mebibyte + 1, available_memory() / mebibyte)};
 }
 
 }  // namespace
@@ -95,7 +98,8 @@ tl::expected<FileDescriptor, Failure> Arena::create(ControlSegment& segment, boo
     FileDescriptor file{named ? shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
                               : memfd_create("phoenix-arena", MFD_CLOEXEC)};
     if (!file.valid())
-        return tl::unexpected(Failure{Errc::system, fmt::format("Cannot create the job's shared memory: {}.", std::strerror(errno))});
+        return tl::unexpected(
+            Failure{Errc::system, fmt::format("Cannot create the job's shared memory: {}.", std::strerror(errno))});
     return file;
 }
 
@@ -103,7 +107,8 @@ tl::expected<FileDescriptor, Failure> Arena::open_named(const ControlSegment& se
     const std::string name = arena_name(segment.job_id());
     FileDescriptor file{shm_open(name.c_str(), O_RDWR | O_CLOEXEC, 0)};
     if (!file.valid())
-        return tl::unexpected(Failure{Errc::system, fmt::format("Cannot open the job's shared memory {}: {}.", name, std::strerror(errno))});
+        return tl::unexpected(Failure{
+            Errc::system, fmt::format("Cannot open the job's shared memory {}: {}.", name, std::strerror(errno))});
     return file;
 }
 
@@ -113,10 +118,11 @@ tl::expected<Arena, Failure> Arena::map(const ControlSegment& segment, FileDescr
     arena.size_max_ = segment.header().arena_size_max;
     void* base = mmap(nullptr, arena.size_max_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file.get(), 0);
     if (base == MAP_FAILED)
-        return tl::unexpected(Failure{
-            Errc::no_memory, fmt::format("Cannot reserve {} MiB of address space for shared memory: {}; raise the limit of "
-                                         "virtual memory (ulimit -v).",
-                                         arena.size_max_ / mebibyte, std::strerror(errno))});
+        return tl::unexpected(
+            Failure{Errc::no_memory,
+                    fmt::format("Cannot reserve {} MiB of address space for shared memory: {}; raise the limit of "
+                                "virtual memory (ulimit -v).",
+                                arena.size_max_ / mebibyte, std::strerror(errno))});
     arena.base_ = static_cast<std::byte*>(base);
     arena.file_ = std::move(file);
     // A core dump of mapped state would delay the notice of a death; a forked child must not keep the pages.
@@ -128,14 +134,16 @@ tl::expected<Arena, Failure> Arena::map(const ControlSegment& segment, FileDescr
 tl::expected<void, Failure> Arena::allocate(std::uint64_t offset, std::uint64_t bytes) const {
     const bool named = segment_->header().arena_is_named != 0;
     // memfd has no size limit of its own: asking for more than there is would wake the out-of-memory killer.
-    if (offset + bytes > size_max_ || (!named && bytes > available_memory())) return tl::unexpected(exhausted(named, bytes));
+    if (offset + bytes > size_max_ || (!named && bytes > available_memory()))
+        return tl::unexpected(exhausted(named, bytes));
     int error = 0;
     do {
         error = fallocate(file_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) == 0 ? 0 : errno;
     } while (error == EINTR);
     if (error == 0) return {};
     if (error == ENOSPC || error == ENOMEM || error == EFBIG) return tl::unexpected(exhausted(named, bytes));
-    return tl::unexpected(Failure{Errc::system, fmt::format("Cannot allocate shared memory: {}.", std::strerror(error))});
+    return tl::unexpected(
+        Failure{Errc::system, fmt::format("Cannot allocate shared memory: {}.", std::strerror(error))});
 }
 
 tl::expected<std::uint64_t, Failure> Arena::reserve(std::uint64_t bytes) const {

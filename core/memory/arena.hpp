@@ -3,8 +3,8 @@
 /// maps once, at full reserved size; places in it are offsets. It grows by fallocate, so that a lack of memory is an
 /// error when asking and never a SIGBUS later. With an agent it is a memfd, so that nothing can be left behind.
 ///
-/// Fixed map: [0, 64 KiB) unused (offset 0 means none); [64 KiB, extent_table_end) the extent table, see extent_pool.hpp;
-/// then what reserve() gave out.
+/// Fixed map: [0, 64 KiB) unused (offset 0 means none); [64 KiB, extent_table_end) the extent table, see
+/// extent_pool.hpp; then what reserve() gave out.
 
 #include "base/process.hpp"
 #include "memory/control_segment.hpp"

@@ -26,8 +26,12 @@ std::optional<Event> EventReader::next() noexcept {
     while (position_ < end) {
         const EventRecord& record = segment_->events()[position_ % event_count];
         if (record.stamp.load(std::memory_order_acquire) == position_ + 1) {
-            const Event event{static_cast<EventKind>(record.kind), record.subject, record.detail, record.peer,
-                              record.time_ns, record.extra};
+            const Event event{static_cast<EventKind>(record.kind),
+                              record.subject,
+                              record.detail,
+                              record.peer,
+                              record.time_ns,
+                              record.extra};
             std::atomic_thread_fence(std::memory_order_acquire);
             const bool intact = record.stamp.load(std::memory_order_relaxed) == position_ + 1;
             ++position_;

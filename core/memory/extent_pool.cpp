@@ -38,7 +38,8 @@ tl::expected<ExtentId, Failure> ExtentPool::allocate(std::uint64_t bytes, Extent
                                                      std::uint32_t vnode) {
     const unsigned size_class = class_of(bytes);
     if (size_class > class_max)
-        return tl::unexpected(Failure{Errc::no_memory, fmt::format("{} bytes are more than one piece of shared memory holds.", bytes)});
+        return tl::unexpected(
+            Failure{Errc::no_memory, fmt::format("{} bytes are more than one piece of shared memory holds.", bytes)});
     ExtentId id = 0;
     if (auto& cached = cache_[size_class]; !cached.empty()) {
         id = cached.back();
@@ -109,7 +110,9 @@ tl::expected<ExtentId, Failure> ExtentPool::carve(unsigned size_class) {
     std::uint32_t first = count.load(std::memory_order_acquire);
     do {
         if (first + wanted >= extent_count_max)
-            return tl::unexpected(Failure{Errc::no_memory, "The table of shared-memory extents is full; use fewer VNodes or fewer resizable fields."});
+            return tl::unexpected(
+                Failure{Errc::no_memory,
+                        "The table of shared-memory extents is full; use fewer VNodes or fewer resizable fields."});
         // Pages of the table that are there already are left as they are, so repeating this is harmless.
         const std::uint64_t begin = extent_table_offset + (std::uint64_t{first} + 1) * sizeof(ExtentEntry);
         const std::uint64_t page = begin / arena_alignment * arena_alignment;

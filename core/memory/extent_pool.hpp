@@ -2,8 +2,8 @@
 /// Extents: pieces of the arena in power-of-two classes that come and go (log chunks, large payloads, resizable fields,
 /// channel tables).
 ///
-/// Invariant: an extent's owner word says whose it is, at every instant; it changes by compare-and-swap only. What a dead
-/// member allocated can thus be found and swept. A death between two instructions can cost the use of one extent
+/// Invariant: an extent's owner word says whose it is, at every instant; it changes by compare-and-swap only. What a
+/// dead member allocated can thus be found and swept. A death between two instructions can cost the use of one extent
 /// (popped from a free list, not yet owned), never give one to two owners.
 
 #include "memory/arena.hpp"
@@ -41,27 +41,27 @@ struct ExtentOwner {
 };
 
 struct ExtentEntry {
-    std::atomic<std::uint64_t> owner;   //  0
-    std::uint64_t offset;               //  8  in the arena
-    std::uint32_t size_class;           // 16  size = 2^size_class
-    std::atomic<std::uint32_t> next;    // 20  free list
+    std::atomic<std::uint64_t> owner;  //  0
+    std::uint64_t offset;              //  8  in the arena
+    std::uint32_t size_class;          // 16  size = 2^size_class
+    std::atomic<std::uint32_t> next;   // 20  free list
 };
 static_assert(sizeof(ExtentEntry) == 24);
 
 /// Allocator of one process. Threads: one at a time, except free_swept() and for_each(), which any thread may call.
 class ExtentPool {
   public:
-    static constexpr unsigned class_min = 8;    ///< 256 bytes
+    static constexpr unsigned class_min = 8;  ///< 256 bytes
     static constexpr unsigned class_max = 40;
 
     ExtentPool(const ControlSegment& segment, const Arena& arena, std::uint32_t own_slot) noexcept
         : segment_(&segment), arena_(&arena), own_slot_(own_slot) {}
 
     /// @return An extent of at least `bytes`, contents undefined.
-    [[nodiscard]] tl::expected<ExtentId, Failure> allocate(std::uint64_t bytes, ExtentKind kind, std::uint32_t domain = 0,
-                                                           std::uint32_t vnode = 0);
-    /// Says whose the caller's extent is from now on. Chunks are made whole as `cached` and assigned last, so that whoever
-    /// looks for chunks finds whole ones only.
+    [[nodiscard]] tl::expected<ExtentId, Failure> allocate(std::uint64_t bytes, ExtentKind kind,
+                                                           std::uint32_t domain = 0, std::uint32_t vnode = 0);
+    /// Says whose the caller's extent is from now on. Chunks are made whole as `cached` and assigned last, so that
+    /// whoever looks for chunks finds whole ones only.
     void assign(ExtentId id, ExtentKind kind, std::uint32_t domain, std::uint32_t vnode) noexcept;
     /// Gives back an extent that only the caller may free. Idempotence is the caller's business.
     void free(ExtentId id) noexcept;
@@ -71,9 +71,13 @@ class ExtentPool {
     [[nodiscard]] std::uint64_t offset(ExtentId id) const noexcept { return entry(id).offset; }
     [[nodiscard]] std::byte* data(ExtentId id) const noexcept { return arena_->at(entry(id).offset); }
     [[nodiscard]] std::uint64_t size(ExtentId id) const noexcept { return std::uint64_t{1} << entry(id).size_class; }
-    [[nodiscard]] std::uint64_t owner_word(ExtentId id) const noexcept { return entry(id).owner.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint64_t owner_word(ExtentId id) const noexcept {
+        return entry(id).owner.load(std::memory_order_acquire);
+    }
     /// Ids are 1 .. count().
-    [[nodiscard]] std::uint32_t count() const noexcept { return segment_->header().extent_count.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint32_t count() const noexcept {
+        return segment_->header().extent_count.load(std::memory_order_acquire);
+    }
     /// Bytes of extents this process holds with kinds chunk and payload.
     [[nodiscard]] std::uint64_t held_bytes() const noexcept { return held_bytes_; }
 

@@ -31,44 +31,46 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 /// How the job ended. Written once, by compare-and-swap from `running`.
 enum class Outcome : std::uint32_t {
     running = 0,
-    deciding = 1,     ///< Somebody writes the text; becomes `failed` or `interrupted` next.
+    deciding = 1,  ///< Somebody writes the text; becomes `failed` or `interrupted` next.
     completed = 2,
     failed = 3,
     interrupted = 4
 };
 
 struct ControlHeader {
-    std::atomic<std::uint64_t> magic;        //    0  stored last by the creator: the segment is complete
-    std::uint32_t version;                   //    8  layout_version
-    std::uint32_t size_bytes;                //   12  of the whole segment
-    std::array<char, 48> job_id;             //   16  zero-terminated
-    std::int32_t creator_pid;                //   64  here and at 72 in every version: others look whether the job lives
-    std::uint32_t reserved0;                 //   68
-    std::uint64_t creator_start_time;        //   72
-    std::array<std::uint8_t, 32> secret;     //   80  credential of the job; whoever can read this segment has it
-    std::uint64_t arena_size_max;            //  112  bytes reserved in every member's address space
-    std::uint32_t arena_is_named;            //  120  0: memfd handed over by the agent; 1: /phoenix.<uid>.<job id>.arena
-    std::uint32_t reserved1;                 //  124
-    std::atomic<std::uint64_t> arena_end;    //  128  bytes of the arena given out; grows by compare-and-swap
-    std::atomic<std::uint32_t> extent_count; //  136  entries of the extent table in use
-    std::uint32_t reserved2;                 //  140
+    std::atomic<std::uint64_t> magic;      //    0  stored last by the creator: the segment is complete
+    std::uint32_t version;                 //    8  layout_version
+    std::uint32_t size_bytes;              //   12  of the whole segment
+    std::array<char, 48> job_id;           //   16  zero-terminated
+    std::int32_t creator_pid;              //   64  here and at 72 in every version: others look whether the job lives
+    std::uint32_t reserved0;               //   68
+    std::uint64_t creator_start_time;      //   72
+    std::array<std::uint8_t, 32> secret;   //   80  credential of the job; whoever can read this segment has it
+    std::uint64_t arena_size_max;          //  112  bytes reserved in every member's address space
+    std::uint32_t arena_is_named;          //  120  0: memfd handed over by the agent; 1: /phoenix.<uid>.<job id>.arena
+    std::uint32_t reserved1;               //  124
+    std::atomic<std::uint64_t> arena_end;  //  128  bytes of the arena given out; grows by compare-and-swap
+    std::atomic<std::uint32_t> extent_count;                  //  136  entries of the extent table in use
+    std::uint32_t reserved2;                                  //  140
     std::array<std::atomic<std::uint64_t>, 48> free_extents;  // 144  per class: tag(32) | first free entry + 1
-    std::atomic<std::uint32_t> agent_pid;    //  528  the launcher that serves this node; 0: none
-    std::atomic<std::uint32_t> expected_members;  // 532  who is to come at the start; the agent lowers it for those that died early
-    std::uint64_t agent_start_time;          //  536
-    std::uint64_t start_deadline_ns;         //  544  boot time after which VNodes are placed on whoever is there
-    std::atomic<std::uint64_t> next_order;   //  552  join tickets
-    std::atomic<std::uint64_t> view_current; //  560  view number(48) | view buffer index(16); decides by CAS
-    std::atomic<std::uint32_t> domain_count; //  568  domains published in `domains`
-    std::atomic<std::uint32_t> outcome;      //  572  enum Outcome
-    std::array<std::atomic<std::uint64_t>, domain_count_max> domains;  // 576  arena offset of each DomainHeader; 0: none
-    std::atomic<std::uint64_t> event_next;   // 1072
-    std::atomic<std::uint32_t> fault_count;  // 1080  entries of the fault plan, fixed once members start
-    std::int32_t outcome_code;               // 1084  Errc of the failure
-    std::atomic<std::uint32_t> outcome_shown;//  1088  somebody has printed the outcome
-    std::uint32_t settings_size;             // 1092
-    std::array<char, 4096> outcome_text;     // 1096  zero-terminated sentence, valid once outcome >= completed
-    std::array<char, 6144> settings;         // 5192  JSON, see memory/settings.hpp; fixed before members start
+    std::atomic<std::uint32_t> agent_pid;                     //  528  the launcher that serves this node; 0: none
+    std::atomic<std::uint32_t>
+        expected_members;             // 532  who is to come at the start; the agent lowers it for those that died early
+    std::uint64_t agent_start_time;   //  536
+    std::uint64_t start_deadline_ns;  //  544  boot time after which VNodes are placed on whoever is there
+    std::atomic<std::uint64_t> next_order;    //  552  join tickets
+    std::atomic<std::uint64_t> view_current;  //  560  view number(48) | view buffer index(16); decides by CAS
+    std::atomic<std::uint32_t> domain_count;  //  568  domains published in `domains`
+    std::atomic<std::uint32_t> outcome;       //  572  enum Outcome
+    std::array<std::atomic<std::uint64_t>, domain_count_max>
+        domains;                               // 576  arena offset of each DomainHeader; 0: none
+    std::atomic<std::uint64_t> event_next;     // 1072
+    std::atomic<std::uint32_t> fault_count;    // 1080  entries of the fault plan, fixed once members start
+    std::int32_t outcome_code;                 // 1084  Errc of the failure
+    std::atomic<std::uint32_t> outcome_shown;  //  1088  somebody has printed the outcome
+    std::uint32_t settings_size;               // 1092
+    std::array<char, 4096> outcome_text;       // 1096  zero-terminated sentence, valid once outcome >= completed
+    std::array<char, 6144> settings;           // 5192  JSON, see memory/settings.hpp; fixed before members start
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -83,18 +85,18 @@ static_assert(offsetof(ControlHeader, settings) == 5192);
 /// What a member says of itself; what the others agreed about it is in the view.
 enum class Presence : std::uint32_t {
     empty = 0,
-    claimed = 1,   ///< Slot taken by compare-and-swap, record being filled.
-    present = 2,   ///< Attached; identity below is valid.
-    leaving = 3    ///< Finished in good order; its process may be gone at any time.
+    claimed = 1,  ///< Slot taken by compare-and-swap, record being filled.
+    present = 2,  ///< Attached; identity below is valid.
+    leaving = 3   ///< Finished in good order; its process may be gone at any time.
 };
 
 /// One member of this node. Each cache line has one kind of writer.
 struct alignas(64) MemberRecord {
     // line 0: doorbell; written by whoever has news for this member
-    std::atomic<std::uint32_t> sleeping;     //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
-    std::atomic<std::uint32_t> attention;    //   4  counts news other than records: views, owners, ends of phases
-    std::atomic<std::uint32_t> new_logs;     //   8  counts logs newly made towards this member
-    std::array<std::uint32_t, 13> reserved0; //  12
+    std::atomic<std::uint32_t> sleeping;      //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
+    std::atomic<std::uint32_t> attention;     //   4  counts news other than records: views, owners, ends of phases
+    std::atomic<std::uint32_t> new_logs;      //   8  counts logs newly made towards this member
+    std::array<std::uint32_t, 13> reserved0;  //  12
     // line 1: identity; written at attach
     std::atomic<std::uint32_t> presence;     //  64  enum Presence
     std::uint32_t incarnation;               //  68
@@ -104,24 +106,24 @@ struct alignas(64) MemberRecord {
     std::uint64_t order;                     //  88  join ticket: the lower, the older
     std::array<std::uint64_t, 4> reserved2;  //  96
     // line 2: written by the member's service thread
-    std::atomic<std::uint64_t> heartbeat;    // 128  counts
+    std::atomic<std::uint64_t> heartbeat;          // 128  counts
     std::atomic<std::uint64_t> acknowledged_view;  // 136
-    std::array<std::uint64_t, 6> reserved3;  // 144
+    std::array<std::uint64_t, 6> reserved3;        // 144
     // line 3: written by the member's worker
-    std::atomic<std::uint64_t> executing;    // 192  domain + 1 (8) | VNode (24) | step (32): what it runs now; 0: nothing
-    std::atomic<std::uint64_t> steps;        // 200  VNode steps executed, repeated ones too
-    std::atomic<std::uint64_t> activity;     // 208  changes whenever the worker did something: deadlock verdict
-    std::atomic<std::uint32_t> waiting;      // 216  1: nothing to run, sleeps until the doorbell rings
+    std::atomic<std::uint64_t> executing;  // 192  domain + 1 (8) | VNode (24) | step (32): what it runs now; 0: nothing
+    std::atomic<std::uint64_t> steps;      // 200  VNode steps executed, repeated ones too
+    std::atomic<std::uint64_t> activity;   // 208  changes whenever the worker did something: deadlock verdict
+    std::atomic<std::uint32_t> waiting;    // 216  1: nothing to run, sleeps until the doorbell rings
     std::atomic<std::uint32_t> generation;   // 220  generation whose steps this member has stopped executing below
     std::atomic<std::uint64_t> recoveries;   // 224  VNodes adopted after a death
     std::array<std::uint64_t, 3> reserved4;  // 232
     // line 4: last words; written by a signal handler or at exit
-    std::atomic<std::uint32_t> fault_signal; // 256  signal that ended it by its own fault; 0: none
-    std::atomic<std::uint32_t> exit_state;   // 260  0: not exited by itself; 0x100 | exit status
-    std::atomic<std::uint64_t> fault_address;// 264
-    std::atomic<std::uint64_t> fault_executing;  // 272  `executing` at the fault
+    std::atomic<std::uint32_t> fault_signal;             // 256  signal that ended it by its own fault; 0: none
+    std::atomic<std::uint32_t> exit_state;               // 260  0: not exited by itself; 0x100 | exit status
+    std::atomic<std::uint64_t> fault_address;            // 264
+    std::atomic<std::uint64_t> fault_executing;          // 272  `executing` at the fault
     std::atomic<std::uint32_t> fault_is_stack_overflow;  // 280
-    std::array<std::uint32_t, 9> reserved5;  // 284
+    std::array<std::uint32_t, 9> reserved5;              // 284
 };
 static_assert(sizeof(MemberRecord) == 320);
 static_assert(offsetof(MemberRecord, presence) == 64);
@@ -135,11 +137,11 @@ inline constexpr std::size_t view_buffer_size = 8192;
 
 /// Something that must be done once: claimed by a member, recorded by it, done again by another only if that one died.
 struct alignas(64) OnceCell {
-    std::atomic<std::uint64_t> key;     //  0  hash of the name; 0: free
-    std::atomic<std::uint64_t> state;   //  8  0 open | (slot + 1) << 32 | incarnation: claimed | ~0: recorded
-    std::uint64_t result_offset;        // 16  in the arena; valid once recorded
-    std::uint64_t result_size;          // 24  bytes
-    std::array<char, 96> name;          // 32  zero-terminated; written by whoever took the cell
+    std::atomic<std::uint64_t> key;    //  0  hash of the name; 0: free
+    std::atomic<std::uint64_t> state;  //  8  0 open | (slot + 1) << 32 | incarnation: claimed | ~0: recorded
+    std::uint64_t result_offset;       // 16  in the arena; valid once recorded
+    std::uint64_t result_size;         // 24  bytes
+    std::array<char, 96> name;         // 32  zero-terminated; written by whoever took the cell
 };
 static_assert(sizeof(OnceCell) == 128);
 
@@ -147,37 +149,38 @@ enum class FaultKind : std::uint32_t { none = 0, kill = 1, stop = 2 };
 
 /// A planned fault (`--fault`, `--chaos`): fires in the member that meets it, once.
 struct alignas(64) FaultEntry {
-    std::uint32_t kind;                     //  0  FaultKind
-    std::int32_t target;                    //  4  member slot; -1: the coordinator of that moment; -2: `pick`-th active member
-    std::uint64_t step;                     //  8  when the first VNode of the target starts this step (or one after it)
-    double step_fraction;                   // 16  >= 0: step = fraction * steps of the phase, instead of `step`
-    std::uint64_t pick;                     // 24  for target -2: index modulo the active members
-    std::uint64_t resume_after_ns;          // 32  stop: the launcher continues it after this; 0: never
-    std::atomic<std::uint32_t> fired;       // 40  0 -> slot + 1 by compare-and-swap
-    std::uint32_t after;                    // 44  index + 1 of the entry that must have fired before; 0: none
-    std::atomic<std::uint64_t> fired_at_ns; // 48  boot time
-    std::uint64_t reserved;                 // 56
+    std::uint32_t kind;             //  0  FaultKind
+    std::int32_t target;            //  4  member slot; -1: the coordinator of that moment; -2: `pick`-th active member
+    std::uint64_t step;             //  8  when the first VNode of the target starts this step (or one after it)
+    double step_fraction;           // 16  >= 0: step = fraction * steps of the phase, instead of `step`
+    std::uint64_t pick;             // 24  for target -2: index modulo the active members
+    std::uint64_t resume_after_ns;  // 32  stop: the launcher continues it after this; 0: never
+    std::atomic<std::uint32_t> fired;        // 40  0 -> slot + 1 by compare-and-swap
+    std::uint32_t after;                     // 44  index + 1 of the entry that must have fired before; 0: none
+    std::atomic<std::uint64_t> fired_at_ns;  // 48  boot time
+    std::uint64_t reserved;                  // 56
 };
 static_assert(sizeof(FaultEntry) == 64);
 
 enum class EventKind : std::uint32_t {
     none = 0,
-    member_joined,    ///< subject: slot; detail: pid
-    member_active,    ///< subject: slot; detail: view number
-    member_failed,    ///< subject: slot; detail: view number
-    member_hung,      ///< subject: slot: its heartbeat stopped, it is being killed
-    member_retired,   ///< subject: slot; detail: view number
-    death_seen,       ///< subject: slot
-    adopted,          ///< subject: adopting slot; detail: VNodes restored; peer: slot they came from
-    resumed,          ///< subject: adopting slot; detail: VNode whose repeated step begins first; peer: slot it came from; extra: step
-    fault_fired,      ///< subject: slot; detail: index of the fault
-    phase_begun,      ///< subject: domain; detail: phase
-    phase_ended,      ///< subject: domain; detail: phase
+    member_joined,   ///< subject: slot; detail: pid
+    member_active,   ///< subject: slot; detail: view number
+    member_failed,   ///< subject: slot; detail: view number
+    member_hung,     ///< subject: slot: its heartbeat stopped, it is being killed
+    member_retired,  ///< subject: slot; detail: view number
+    death_seen,      ///< subject: slot
+    adopted,         ///< subject: adopting slot; detail: VNodes restored; peer: slot they came from
+    resumed,      ///< subject: adopting slot; detail: VNode whose repeated step begins first; peer: slot it came from;
+                  ///< extra: step
+    fault_fired,  ///< subject: slot; detail: index of the fault
+    phase_begun,  ///< subject: domain; detail: phase
+    phase_ended,  ///< subject: domain; detail: phase
     checkpoint_written,  ///< subject: domain; detail: step
-    long_wait,        ///< subject: VNode; detail: step
-    rolled_back,      ///< subject: domain; detail: step
-    restored,         ///< subject: domain; detail: step of the checkpoint
-    checkpoint_skipped  ///< subject: domain; detail: number of damaged checkpoints passed over
+    long_wait,           ///< subject: VNode; detail: step
+    rolled_back,         ///< subject: domain; detail: step
+    restored,            ///< subject: domain; detail: step of the checkpoint
+    checkpoint_skipped   ///< subject: domain; detail: number of damaged checkpoints passed over
 };
 
 /// One line of the job's timeline.
@@ -197,7 +200,8 @@ static_assert(sizeof(EventRecord) == 64);
 
 inline constexpr std::size_t control_members_offset = 16384;
 inline constexpr std::size_t control_views_offset = control_members_offset + member_count_max * sizeof(MemberRecord);
-inline constexpr std::size_t control_logs_offset = control_views_offset + std::size_t{2} * member_count_max * view_buffer_size;
+inline constexpr std::size_t control_logs_offset =
+    control_views_offset + std::size_t{2} * member_count_max * view_buffer_size;
 inline constexpr std::size_t control_once_offset =
     control_logs_offset + std::size_t{member_count_max} * member_count_max * sizeof(std::uint64_t);
 inline constexpr std::size_t control_faults_offset = control_once_offset + once_cell_count * sizeof(OnceCell);

@@ -9,8 +9,9 @@ namespace phoenix {
 
 tl::expected<OnceCell*, Failure> find_once_cell(const ControlSegment& segment, std::string_view name) {
     if (name.size() >= sizeof(OnceCell::name))
-        return tl::unexpected(Failure{Errc::invalid_argument, fmt::format("The name '{}' is too long: {} characters are possible.", name,
-                                                                          sizeof(OnceCell::name) - 1)});
+        return tl::unexpected(Failure{
+            Errc::invalid_argument,
+            fmt::format("The name '{}' is too long: {} characters are possible.", name, sizeof(OnceCell::name) - 1)});
     const std::uint64_t hash = XXH3_64bits(name.data(), name.size());
     const std::uint64_t key = hash == 0 ? 1 : hash;
     const auto cells = segment.once_cells();
@@ -25,7 +26,8 @@ tl::expected<OnceCell*, Failure> find_once_cell(const ControlSegment& segment, s
         if (seen == key) return &cell;
     }
     return tl::unexpected(Failure{
-        Errc::no_memory, fmt::format("There is no room for once(\"{}\"): a job has at most {} things done once.", name, cells.size())});
+        Errc::no_memory,
+        fmt::format("There is no room for once(\"{}\"): a job has at most {} things done once.", name, cells.size())});
 }
 
 void record_once(OnceCell& cell, std::uint64_t offset, std::uint64_t size) noexcept {

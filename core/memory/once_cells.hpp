@@ -33,7 +33,8 @@ template <typename Dead>
     for (;;) {
         if (seen == ~std::uint64_t{0}) return OnceStatus::recorded;
         if (seen == own) return OnceStatus::claimed;
-        const bool open = seen == 0 || claimant_dead(static_cast<std::uint32_t>(seen >> 32) - 1, static_cast<std::uint32_t>(seen));
+        const bool open =
+            seen == 0 || claimant_dead(static_cast<std::uint32_t>(seen >> 32) - 1, static_cast<std::uint32_t>(seen));
         if (!open) return OnceStatus::elsewhere;
         if (cell.state.compare_exchange_strong(seen, own, std::memory_order_acq_rel)) return OnceStatus::claimed;
     }

@@ -22,9 +22,10 @@ tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegm
     }
     ControlHeader& header = segment.header();
     if (text.size() > header.settings.size())
-        return tl::unexpected(Failure{Errc::invalid_argument,
-                                      fmt::format("The job's settings take {} bytes and {} fit; use shorter directory names.",
-                                                  text.size(), header.settings.size())});
+        return tl::unexpected(
+            Failure{Errc::invalid_argument,
+                    fmt::format("The job's settings take {} bytes and {} fit; use shorter directory names.",
+                                text.size(), header.settings.size())});
     std::memcpy(header.settings.data(), text.data(), text.size());
     header.settings_size = static_cast<std::uint32_t>(text.size());
     return {};
@@ -35,11 +36,13 @@ tl::expected<Settings, Failure> load_settings(const ControlSegment& segment) {
     const std::size_t size = std::min<std::size_t>(header.settings_size, header.settings.size());
     const auto json = nlohmann::json::parse(header.settings.data(), header.settings.data() + size, nullptr, false);
     if (json.is_discarded())
-        return tl::unexpected(Failure{Errc::corrupt, "The control segment holds no readable settings; start the job again."});
+        return tl::unexpected(
+            Failure{Errc::corrupt, "The control segment holds no readable settings; start the job again."});
     try {
         return json.get<Settings>();
     } catch (const nlohmann::json::exception& error) {
-        return tl::unexpected(Failure{Errc::corrupt, fmt::format("The job's settings cannot be read: {}.", error.what())});
+        return tl::unexpected(
+            Failure{Errc::corrupt, fmt::format("The job's settings cannot be read: {}.", error.what())});
     }
 }
 

@@ -31,9 +31,10 @@ void Channel::insert(const RecordRef& ref) {
         return;
     }
     const auto begin = pending.begin() + static_cast<std::ptrdiff_t>(pending_head);
-    pending.insert(std::upper_bound(begin, pending.end(), ref.record->sequence,
-                                    [](std::uint64_t wanted, const RecordRef& other) { return wanted < other.record->sequence; }),
-                   ref);
+    pending.insert(
+        std::upper_bound(begin, pending.end(), ref.record->sequence,
+                         [](std::uint64_t wanted, const RecordRef& other) { return wanted < other.record->sequence; }),
+        ref);
 }
 
 std::optional<std::size_t> Channel::find(std::uint32_t tag) const noexcept {
@@ -92,11 +93,12 @@ std::uint64_t channels_size(const ChannelTable& table) noexcept {
 
 void write_channels(const ChannelTable& table, std::byte* to) noexcept {
     for (const Channel& channel : table.all()) {
-        const ChannelCommit commit{channel.peer, static_cast<std::uint32_t>(channel.consumed.above.size()), channel.send_next,
-                                   channel.consumed.low};
+        const ChannelCommit commit{channel.peer, static_cast<std::uint32_t>(channel.consumed.above.size()),
+                                   channel.send_next, channel.consumed.low};
         std::memcpy(to, &commit, sizeof commit);
         to += sizeof commit;
-        if (commit.above_count != 0) std::memcpy(to, channel.consumed.above.data(), 8 * std::size_t{commit.above_count});
+        if (commit.above_count != 0)
+            std::memcpy(to, channel.consumed.above.data(), 8 * std::size_t{commit.above_count});
         to += 8 * std::size_t{commit.above_count};
     }
 }
@@ -110,7 +112,8 @@ void read_channels(const std::byte* from, std::uint64_t count, ChannelTable& tab
         channel.send_next = commit.send_next;
         channel.consumed.low = commit.low;
         channel.consumed.above.resize(commit.above_count);
-        if (commit.above_count != 0) std::memcpy(channel.consumed.above.data(), from, 8 * std::size_t{commit.above_count});
+        if (commit.above_count != 0)
+            std::memcpy(channel.consumed.above.data(), from, 8 * std::size_t{commit.above_count});
         from += 8 * std::size_t{commit.above_count};
     }
 }

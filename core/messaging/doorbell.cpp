@@ -18,7 +18,8 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
 
 void ring_if_sleeping(MemberRecord& member) noexcept {
     if (member.sleeping.load(std::memory_order_relaxed) == 0) return;  // ordered by the caller's fence
-    if (member.sleeping.exchange(0, std::memory_order_acq_rel) != 0) futex(member.sleeping, FUTEX_WAKE, INT_MAX, nullptr);
+    if (member.sleeping.exchange(0, std::memory_order_acq_rel) != 0)
+        futex(member.sleeping, FUTEX_WAKE, INT_MAX, nullptr);
 }
 
 void ring_attention(MemberRecord& member) noexcept {
@@ -35,7 +36,8 @@ void prepare_sleep(MemberRecord& self) noexcept {
 void cancel_sleep(MemberRecord& self) noexcept { self.sleeping.store(0, std::memory_order_relaxed); }
 
 void sleep_until_rung(MemberRecord& self, std::uint64_t timeout_ns) noexcept {
-    const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+    const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                           static_cast<long>(timeout_ns % 1'000'000'000)};
     futex(self.sleeping, FUTEX_WAIT, 1, &timeout);
     cancel_sleep(self);
 }

@@ -1,8 +1,9 @@
 #pragma once
 /// Sleeping and waking of members: a futex word per member, touched only when somebody sleeps.
 ///
-/// Both sides fence between their own store and their look at the other's (rule 3): the sleeper sets `sleeping`, fences,
-/// looks for news once more; the sender publishes, fences, looks at `sleeping`. At least one of them sees the other.
+/// Both sides fence between their own store and their look at the other's (rule 3): the sleeper sets `sleeping`,
+/// fences, looks for news once more; the sender publishes, fences, looks at `sleeping`. At least one of them sees the
+/// other.
 
 #include "memory/control_segment.hpp"
 

@@ -32,13 +32,13 @@ enum class RecordKind : std::uint32_t {
 };
 
 struct alignas(64) ChunkHeader {
-    std::uint64_t use;            //   0  number of this use of the chunk, unique for its writer; part of every stamp
-    std::uint32_t writer;         //   8  member slot
-    std::uint32_t reader;         //  12  member slot
-    std::uint32_t extent;         //  16  extent id of this chunk
-    std::uint32_t reserved0;      //  20
-    std::array<std::uint64_t, 5> reserved1;              //  24
-    std::array<std::atomic<std::uint64_t>, 16> released; //  64  bit per line
+    std::uint64_t use;        //   0  number of this use of the chunk, unique for its writer; part of every stamp
+    std::uint32_t writer;     //   8  member slot
+    std::uint32_t reader;     //  12  member slot
+    std::uint32_t extent;     //  16  extent id of this chunk
+    std::uint32_t reserved0;  //  20
+    std::array<std::uint64_t, 5> reserved1;               //  24
+    std::array<std::atomic<std::uint64_t>, 16> released;  //  64  bit per line
 };
 static_assert(sizeof(ChunkHeader) == chunk_first_line * line_size);
 
@@ -54,11 +54,11 @@ struct alignas(64) Record {
     union {
         std::array<std::byte, inline_payload_max> small;  // 40
         struct {
-            std::uint64_t size;     // 40  payload bytes
-            std::uint32_t extent;   // 48
-            std::uint32_t reserved; // 52
+            std::uint64_t size;      // 40  payload bytes
+            std::uint32_t extent;    // 48
+            std::uint32_t reserved;  // 52
         } large;
-        std::uint64_t next_chunk;   // 40  arena offset
+        std::uint64_t next_chunk;  // 40  arena offset
     };
 
     [[nodiscard]] RecordKind kind() const noexcept { return static_cast<RecordKind>(tag_kind & 0xFF); }
@@ -77,6 +77,8 @@ static_assert(sizeof(Record) == 64);
 static_assert(offsetof(Record, sequence) == 24);
 static_assert(offsetof(Record, small) == 40);
 
-[[nodiscard]] constexpr std::uint64_t stamp_of(std::uint64_t use, std::uint32_t line) noexcept { return use << 10 | line; }
+[[nodiscard]] constexpr std::uint64_t stamp_of(std::uint64_t use, std::uint32_t line) noexcept {
+    return use << 10 | line;
+}
 
 }  // namespace phoenix

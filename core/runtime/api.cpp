@@ -13,24 +13,33 @@ namespace phoenix {
 std::string_view version() noexcept { return PHOENIX_VERSION; }
 
 Runtime::Runtime(int& argc, char**& argv) : Runtime(argc, argv, nullptr) {}
-Runtime::Runtime(int& argc, char**& argv, World* world) : state_(std::make_unique<detail::RuntimeState>(argc, argv, world)) {}
+Runtime::Runtime(int& argc, char**& argv, World* world)
+    : state_(std::make_unique<detail::RuntimeState>(argc, argv, world)) {}
 Runtime::~Runtime() = default;
 
-Domain Runtime::domain(std::string_view name, const DomainOptions& options) { return Domain{state_->add_domain(name, options)}; }
-Space Runtime::space(std::string_view name, const SpaceOptions& options) { return Space{state_->add_space(name, options)}; }
+Domain Runtime::domain(std::string_view name, const DomainOptions& options) {
+    return Domain{state_->add_domain(name, options)};
+}
+Space Runtime::space(std::string_view name, const SpaceOptions& options) {
+    return Space{state_->add_space(name, options)};
+}
 std::string Runtime::once_bytes(std::string_view name, const std::function<std::string()>& f) {
     return state_->once(fmt::format("once/{}", name), f);
 }
 std::uint32_t Runtime::member() const noexcept { return state_->context.slot; }
 std::uint32_t Runtime::member_count() const noexcept { return state_->context.current_view().active_count(); }
-std::uint32_t Runtime::expected_member_count() const noexcept { return state_->context.header().expected_members.load(std::memory_order_relaxed); }
+std::uint32_t Runtime::expected_member_count() const noexcept {
+    return state_->context.header().expected_members.load(std::memory_order_relaxed);
+}
 
 void Domain::initialise(const StepFunction& f) { (void)state_->run_phase(true, 1, f); }
 RunResult Domain::run(std::uint64_t steps, const StepFunction& step) { return state_->run_phase(false, steps, step); }
 std::uint32_t Domain::vnodes() const noexcept { return state_->options().vnodes; }
 std::uint32_t Domain::owner(std::uint32_t v) const {
     if (v >= vnodes() || !state_->sealed())
-        throw Error{Errc::invalid_argument, fmt::format("owner({}) of domain '{}': there is no such VNode, or nothing has run yet.", v, state_->name())};
+        throw Error{Errc::invalid_argument,
+                    fmt::format("owner({}) of domain '{}': there is no such VNode, or nothing has run yet.", v,
+                                state_->name())};
     return DirectoryWord{state_->word(v).load(std::memory_order_acquire)}.owner().value;
 }
 
@@ -47,8 +56,12 @@ void Space::send_bytes(std::uint32_t from, std::uint32_t to, std::uint32_t tag, 
 
 namespace detail {
 
-PartMemory part_memory(VNodeState& self, std::uint32_t field, Access access) { return self.domain->part(self, field, access); }
-PartMemory resize_part(VNodeState& self, std::uint32_t field, std::uint64_t elements) { return self.domain->resize(self, field, elements); }
+PartMemory part_memory(VNodeState& self, std::uint32_t field, Access access) {
+    return self.domain->part(self, field, access);
+}
+PartMemory resize_part(VNodeState& self, std::uint32_t field, std::uint64_t elements) {
+    return self.domain->resize(self, field, elements);
+}
 
 std::uint32_t add_field(DomainState& domain, std::string_view name, ElementClass element, std::size_t size,
                         const std::function<Shape(std::uint32_t)>& shape_of, const FieldOptions& options) {
@@ -56,11 +69,14 @@ std::uint32_t add_field(DomainState& domain, std::string_view name, ElementClass
 }
 PartMemory gathered_part(DomainState& domain, std::uint32_t field, std::uint32_t vnode) {
     if (vnode >= domain.options().vnodes)
-        throw Error{Errc::invalid_argument, fmt::format("gather of domain '{}' has no VNode {}.", domain.name(), vnode)};
+        throw Error{Errc::invalid_argument,
+                    fmt::format("gather of domain '{}' has no VNode {}.", domain.name(), vnode)};
     return domain.committed_part(field, vnode);
 }
 std::string gather_once(DomainState& domain, std::uint32_t, const std::function<std::string()>& produce) {
-    if (!domain.sealed()) throw Error{Errc::wrong_state, fmt::format("gather of domain '{}' before its first run() or initialise().", domain.name())};
+    if (!domain.sealed())
+        throw Error{Errc::wrong_state,
+                    fmt::format("gather of domain '{}' before its first run() or initialise().", domain.name())};
     return domain.runtime().once(fmt::format("gather/{}/{}", domain.name(), domain.take_gather_number()), produce);
 }
 std::uint32_t vnode_count(const DomainState& domain) noexcept { return domain.options().vnodes; }
@@ -98,18 +114,28 @@ MessageBytes message_of(const VNodeState& self, const RecordRef& ref) {
 
 }  // namespace
 
-MessageBytes receive_bytes(VNodeState& self, std::uint32_t from, std::uint32_t tag) { return message_of(self, self.domain->receive(self, from, tag)); }
-MessageBytes receive_any_bytes(VNodeState& self, std::uint32_t tag) { return message_of(self, self.domain->receive_any(self, tag)); }
-bool probe_bytes(VNodeState& self, std::uint32_t from, std::uint32_t tag) { return self.domain->probe(self, from, tag); }
+MessageBytes receive_bytes(VNodeState& self, std::uint32_t from, std::uint32_t tag) {
+    return message_of(self, self.domain->receive(self, from, tag));
+}
+MessageBytes receive_any_bytes(VNodeState& self, std::uint32_t tag) {
+    return message_of(self, self.domain->receive_any(self, tag));
+}
+bool probe_bytes(VNodeState& self, std::uint32_t from, std::uint32_t tag) {
+    return self.domain->probe(self, from, tag);
+}
 
 void all_reduce_bytes(VNodeState& self, void* values, std::uint64_t size, Combine combine, void* context) {
     self.domain->all_reduce(self, values, size, combine, context);
 }
-void broadcast_bytes(VNodeState& self, std::uint32_t root, void* data, std::uint64_t size) { self.domain->broadcast(self, root, data, size); }
+void broadcast_bytes(VNodeState& self, std::uint32_t root, void* data, std::uint64_t size) {
+    self.domain->broadcast(self, root, data, size);
+}
 
-void throw_size_mismatch(VNodeState& self, std::uint32_t from, std::uint32_t tag, std::uint64_t wanted, std::uint64_t got) {
+void throw_size_mismatch(VNodeState& self, std::uint32_t from, std::uint32_t tag, std::uint64_t wanted,
+                         std::uint64_t got) {
     self.domain->fail_at(self, Errc::invalid_argument,
-                         fmt::format("receive from VNode {} with tag {} expects {} bytes, but the message has {}", from, tag, wanted, got));
+                         fmt::format("receive from VNode {} with tag {} expects {} bytes, but the message has {}", from,
+                                     tag, wanted, got));
 }
 
 void print_text(VNodeState& self, std::string_view text) {
@@ -119,13 +145,15 @@ void print_text(VNodeState& self, std::string_view text) {
 
 void stop(VNodeState& self) {
     self.domain->throw_if_unwinding();
-    if (self.domain->initialising()) self.domain->fail_at(self, Errc::wrong_state, "stop() is not allowed in initialise()");
+    if (self.domain->initialising())
+        self.domain->fail_at(self, Errc::wrong_state, "stop() is not allowed in initialise()");
     self.stop_called = true;
 }
 
 std::uint64_t random_bits(VNodeState& self) {
     // Counter-based: the same numbers whoever executes the step and however often.
-    const std::array<std::uint64_t, 4> counter{self.domain->options().seed, self.index, self.serial, self.random_calls++};
+    const std::array<std::uint64_t, 4> counter{self.domain->options().seed, self.index, self.serial,
+                                               self.random_calls++};
     return XXH3_64bits(counter.data(), sizeof counter);
 }
 
@@ -143,7 +171,8 @@ DomainState::~DomainState() = default;
 std::uint32_t DomainState::take_gather_number() noexcept { return ++gathers_; }
 
 void DomainState::fail_at(const VNodeState& self, Errc code, std::string_view what) const {
-    runtime_->context.fail(code, fmt::format("VNode {} of domain '{}', step {}: {}.", self.index, name_, self.step, what));
+    runtime_->context.fail(code,
+                           fmt::format("VNode {} of domain '{}', step {}: {}.", self.index, name_, self.step, what));
 }
 
 }  // namespace detail

@@ -34,7 +34,8 @@ tl::expected<MemberContext, Failure> register_member() {
         return context;
     }
     return tl::unexpected(Failure{
-        Errc::refused, fmt::format("The member table is full: a job has at most {} members on a node over its life.", member_count_max)});
+        Errc::refused, fmt::format("The member table is full: a job has at most {} members on a node over its life.",
+                                   member_count_max)});
 }
 
 void leave_job(MemberContext& context) noexcept {
@@ -46,7 +47,8 @@ void leave_job(MemberContext& context) noexcept {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& other = context.segment().member(slot);
         const auto presence = static_cast<Presence>(other.presence.load(std::memory_order_seq_cst));
-        if ((presence == Presence::present || presence == Presence::claimed) && is_alive({other.pid, other.start_time})) return;
+        if ((presence == Presence::present || presence == Presence::claimed) && is_alive({other.pid, other.start_time}))
+            return;
     }
     // Two that leave at once may both come here; removing a name twice is harmless.
     ControlSegment::remove(context.segment().job_id());

@@ -8,8 +8,8 @@
 namespace phoenix {
 
 /// Attaches this process to its job, or founds one, and registers it as a member: ValidateIdentity and
-/// VerifyGovernancePolicies (credential, version, user: attach_or_found), RegisterCapabilities, AddEntityToRegistry (a free
-/// slot, by compare-and-swap). ACTIVE it becomes with the next view, which the coordinator proposes.
+/// VerifyGovernancePolicies (credential, version, user: attach_or_found), RegisterCapabilities, AddEntityToRegistry (a
+/// free slot, by compare-and-swap). ACTIVE it becomes with the next view, which the coordinator proposes.
 /// @error refused  The member table is full, or what attach_or_found() refuses. Nothing is left behind.
 [[nodiscard]] tl::expected<MemberContext, Failure> register_member();
 

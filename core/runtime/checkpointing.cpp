@@ -12,9 +12,9 @@
 
 namespace phoenix::detail {
 
-// A checkpoint is a cut: at a multiple of --checkpoint-every each VNode commits and waits at that boundary until the files
-// are complete. All commits then are of the same step, and the messages that cross the cut are those retained and not
-// consumed. Parts are claimed by members; a claim of a dead one is taken over, files are written anew.
+// A checkpoint is a cut: at a multiple of --checkpoint-every each VNode commits and waits at that boundary until the
+// files are complete. All commits then are of the same step, and the messages that cross the cut are those retained and
+// not consumed. Parts are claimed by members; a claim of a dead one is taken over, files are written anew.
 
 namespace {
 
@@ -24,7 +24,9 @@ constexpr std::uint64_t claim_done = 2;
 std::uint64_t claim_word(std::uint64_t serial, std::uint64_t state, std::uint32_t slot) noexcept {
     return serial << 32 | state << 12 | slot;
 }
-bool claim_is_done(std::uint64_t word, std::uint64_t serial) noexcept { return word >> 32 == serial && (word >> 12 & 3) == claim_done; }
+bool claim_is_done(std::uint64_t word, std::uint64_t serial) noexcept {
+    return word >> 32 == serial && (word >> 12 & 3) == claim_done;
+}
 
 Errc code_of(checkpoint::FailureKind kind) noexcept {
     using Kind = checkpoint::FailureKind;
@@ -81,7 +83,8 @@ std::string DomainState::checkpoint_directory(const std::string& base) const { r
 
 bool DomainState::checkpoint_due(std::uint32_t serial) const noexcept {
     const Settings& settings = runtime_->context.settings;
-    return settings.checkpoint_every != 0 && !settings.checkpoint_directory.empty() && serial % settings.checkpoint_every == 0;
+    return settings.checkpoint_every != 0 && !settings.checkpoint_directory.empty() &&
+           serial % settings.checkpoint_every == 0;
 }
 
 std::vector<checkpoint::FieldLayout> DomainState::field_layouts() const {
@@ -134,22 +137,26 @@ bool DomainState::claim_for_checkpoint(std::atomic<std::uint64_t>& word, std::ui
     if (seen >> 32 == serial) {
         if ((seen >> 12 & 3) == claim_done) return false;
         const auto holder = static_cast<std::uint32_t>(seen & 0xFFF);
-        if (holder != context.slot && !context.seen_dead(holder, context.segment().member(holder).incarnation)) return false;
+        if (holder != context.slot && !context.seen_dead(holder, context.segment().member(holder).incarnation))
+            return false;
     }
     return word.compare_exchange_strong(seen, claim_word(serial, claim_taken, context.slot), std::memory_order_acq_rel);
 }
 
 bool DomainState::help_checkpoint() {
-    if (gate_waiters_.empty() && (header_->gate_plan.load(std::memory_order_acquire) >> 16) <= header_->gate_open.load(std::memory_order_acquire))
+    if (gate_waiters_.empty() && (header_->gate_plan.load(std::memory_order_acquire) >> 16) <=
+                                     header_->gate_open.load(std::memory_order_acquire))
         return false;
     std::uint64_t plan = header_->gate_plan.load(std::memory_order_acquire);
     std::uint64_t serial = plan >> 16;
     if (!gate_waiters_.empty()) serial = gate_waiters_.front()->serial;
-    if (!checkpoint_due(static_cast<std::uint32_t>(serial)) || header_->gate_open.load(std::memory_order_acquire) >= serial) return false;
+    if (!checkpoint_due(static_cast<std::uint32_t>(serial)) ||
+        header_->gate_open.load(std::memory_order_acquire) >= serial)
+        return false;
     if (!everybody_at(serial)) return false;
     while (plan >> 16 < serial) {
-        const std::uint32_t parts =
-            std::clamp(runtime_->context.current_view().active_count(), 1U, std::min(options_.vnodes, checkpoint_part_count_max));
+        const std::uint32_t parts = std::clamp(runtime_->context.current_view().active_count(), 1U,
+                                               std::min(options_.vnodes, checkpoint_part_count_max));
         if (header_->gate_plan.compare_exchange_weak(plan, serial << 16 | parts, std::memory_order_acq_rel)) {
             plan = serial << 16 | parts;
             runtime_->context.ring_all();
@@ -167,10 +174,12 @@ bool DomainState::help_checkpoint() {
 
 bool DomainState::write_own_parts(std::uint64_t serial, std::uint32_t parts) {
     bool wrote = false;
-    for (std::uint32_t index = 0; index < parts && header_->gate_open.load(std::memory_order_acquire) < serial; ++index) {
+    for (std::uint32_t index = 0; index < parts && header_->gate_open.load(std::memory_order_acquire) < serial;
+         ++index) {
         if (!claim_for_checkpoint(header_->part_claims[index], serial)) continue;
         write_part(serial, parts, index);
-        header_->part_claims[index].store(claim_word(serial, claim_done, runtime_->context.slot), std::memory_order_release);
+        header_->part_claims[index].store(claim_word(serial, claim_done, runtime_->context.slot),
+                                          std::memory_order_release);
         runtime_->context.ring_all();
         wrote = true;
     }
@@ -182,9 +191,9 @@ bool DomainState::consumed_at_cut(const Record& crossing) const {
     VNodeRecord& receiver = record(crossing.destination);
     const CommitSlot& slot = slot_of(receiver, *header_, receiver.select.load(std::memory_order_acquire));
     const ExtentPool& pool = runtime_->pool;
-    return slot.channel_extent != 0 &&
-           committed_contains({pool.data(slot.channel_extent), static_cast<std::size_t>(pool.size(slot.channel_extent))}, slot.channel_count,
-                              crossing.source, crossing.sequence);
+    return slot.channel_extent != 0 && committed_contains({pool.data(slot.channel_extent),
+                                                           static_cast<std::size_t>(pool.size(slot.channel_extent))},
+                                                          slot.channel_count, crossing.source, crossing.sequence);
 }
 
 void DomainState::write_part(std::uint64_t serial, std::uint32_t parts, std::uint32_t index) {
@@ -198,9 +207,12 @@ void DomainState::write_part(std::uint64_t serial, std::uint32_t parts, std::uin
     pool.for_each([&](ExtentId id, std::uint64_t owner_word, const ExtentOwner& owner) {
         if (owner.kind != ExtentKind::chunk) return;
         scan_chunk(pool, id, owner_word, [&](const RecordRef& ref, const Record& head) {
-            if (head.domain() != header_->index || head.destination < range.first || head.destination >= range.first + range.count) return;
+            if (head.domain() != header_->index || head.destination < range.first ||
+                head.destination >= range.first + range.count)
+                return;
             if (ref.released() || !belongs_to_now(head) || consumed_at_cut(head)) return;
-            messages[head.destination - range.first].try_emplace({head.source, head.sequence}, message_bytes(*ref.record, pool));
+            messages[head.destination - range.first].try_emplace({head.source, head.sequence},
+                                                                 message_bytes(*ref.record, pool));
         });
     });
     states.reserve(range.count);
@@ -215,20 +227,24 @@ void DomainState::write_part(std::uint64_t serial, std::uint32_t parts, std::uin
             const std::size_t size = header_->fields[field].element_size;
             checkpoint::FieldView view{{1, 1, 1}, part.origin, {}};
             for (unsigned axis = 0; axis < part.shape.rank; ++axis) view.extents[axis] = part.shape.extents[axis];
-            for (unsigned axis = 0; axis + 1 < part.shape.rank; ++axis) view.strides_bytes[axis] = static_cast<std::size_t>(part.strides[axis]) * size;
+            for (unsigned axis = 0; axis + 1 < part.shape.rank; ++axis)
+                view.strides_bytes[axis] = static_cast<std::size_t>(part.strides[axis]) * size;
             views[i].fields.push_back(view);
         }
     }
-    if (auto done = checkpoint::write_part(checkpoint_directory(runtime_->context.settings.checkpoint_directory), cut, range, views); !done)
+    if (auto done = checkpoint::write_part(checkpoint_directory(runtime_->context.settings.checkpoint_directory), cut,
+                                           range, views);
+        !done)
         give_up_checkpoint(serial, done.error().sentence);
 }
 
 void DomainState::finish_checkpoint(std::uint64_t serial, std::uint32_t parts) {
     const MemberContext& context = runtime_->context;
-    const auto path = checkpoint::finish(checkpoint_directory(context.settings.checkpoint_directory), describe_cut(serial),
-                                         {parts, context.settings.checkpoint_keep});
+    const auto path = checkpoint::finish(checkpoint_directory(context.settings.checkpoint_directory),
+                                         describe_cut(serial), {parts, context.settings.checkpoint_keep});
     if (!path) {
-        if (header_->gate_open.load(std::memory_order_acquire) < serial) give_up_checkpoint(serial, path.error().sentence);
+        if (header_->gate_open.load(std::memory_order_acquire) < serial)
+            give_up_checkpoint(serial, path.error().sentence);
         return;
     }
     header_->checkpoints.fetch_add(1, std::memory_order_relaxed);  // shown to people
@@ -240,17 +256,20 @@ void DomainState::finish_checkpoint(std::uint64_t serial, std::uint32_t parts) {
 
 // A checkpoint that cannot be written does not end the run: the last good one stays, the next is tried.
 void DomainState::give_up_checkpoint(std::uint64_t serial, const std::string& why) {
-    std::fprintf(stderr, "phoenix: no checkpoint of domain '%s' at step %llu: %s The run goes on; earlier checkpoints stay.\n", name_.c_str(),
-                 static_cast<unsigned long long>(serial), why.c_str());
+    std::fprintf(stderr,
+                 "phoenix: no checkpoint of domain '%s' at step %llu: %s The run goes on; earlier checkpoints stay.\n",
+                 name_.c_str(), static_cast<unsigned long long>(serial), why.c_str());
     header_->gate_open.store(serial, std::memory_order_release);
     runtime_->context.ring_all();
 }
 
 void DomainState::restore_checkpoint() {
     const Settings& settings = runtime_->context.settings;
-    if (getrandom(&header_->lineage, sizeof header_->lineage, 0) != sizeof header_->lineage) header_->lineage = header_->layout_hash;
+    if (getrandom(&header_->lineage, sizeof header_->lineage, 0) != sizeof header_->lineage)
+        header_->lineage = header_->layout_hash;
     if (!settings.checkpoint_directory.empty())
-        header_->checkpoint_generation = checkpoint::next_generation(checkpoint_directory(settings.checkpoint_directory)).value_or(0);
+        header_->checkpoint_generation =
+            checkpoint::next_generation(checkpoint_directory(settings.checkpoint_directory)).value_or(0);
     if (settings.restart_directory.empty()) return;
     const auto opened = checkpoint::open_latest(checkpoint_directory(settings.restart_directory),
                                                 {name_, header_->layout_hash, options_.vnodes, field_layouts()});
@@ -258,13 +277,15 @@ void DomainState::restore_checkpoint() {
     for (const checkpoint::Failure& skipped : opened->skipped)
         std::fprintf(stderr, "phoenix: passed over a damaged checkpoint: %s\n", skipped.sentence.c_str());
     if (!opened->skipped.empty())
-        record_event(runtime_->context.segment(), EventKind::checkpoint_skipped, header_->index, opened->skipped.size());
+        record_event(runtime_->context.segment(), EventKind::checkpoint_skipped, header_->index,
+                     opened->skipped.size());
     auto& reader = const_cast<checkpoint::CheckpointReader&>(opened->reader);
     for (std::uint32_t v = 0; v < options_.vnodes; ++v) restore_vnode(reader, v);
     header_->lineage = reader.cut().lineage;
     header_->gate_open.store(reader.cut().step, std::memory_order_release);
     for (const checkpoint::Record& record : reader.cut().records)
-        if (record.name.substr(0, 5) != "once/") runtime_->record(record.name, {reinterpret_cast<const char*>(record.bytes.data()), record.bytes.size()});
+        if (record.name.substr(0, 5) != "once/")
+            runtime_->record(record.name, {reinterpret_cast<const char*>(record.bytes.data()), record.bytes.size()});
     record_event(runtime_->context.segment(), EventKind::restored, header_->index, reader.cut().step);
 }
 
@@ -277,7 +298,9 @@ void DomainState::restore_vnode(checkpoint::CheckpointReader& reader, std::uint3
     CommitSlot& slot = slot_of(shared, *header_, 1);
     const auto state = *must(reader.state(vnode));
     if (state.size() < sizeof(CommitSlot))
-        runtime_->context.fail(Errc::corrupt, fmt::format("The checkpoint {} holds no state of VNode {}; use an earlier one.", reader.path(), vnode));
+        runtime_->context.fail(
+            Errc::corrupt,
+            fmt::format("The checkpoint {} holds no state of VNode {}; use an earlier one.", reader.path(), vnode));
     std::memcpy(&slot, state.data(), sizeof slot);
     slot.number = 1;
     slot.generation = header_->generation.load(std::memory_order_relaxed);  // nobody else is here yet
@@ -307,11 +330,15 @@ void DomainState::restore_vnode(checkpoint::CheckpointReader& reader, std::uint3
             const PartMemory part = memory_of(field, vnode, buffer_offset(field, vnode, 0));
             for (unsigned axis = 0; axis < part.shape.rank; ++axis)
                 if (part.shape.extents[axis] != view.extents[axis])
-                    runtime_->context.fail(Errc::mismatch, fmt::format("In the checkpoint {} VNode {}'s part of field '{}' has another shape; restart with the "
-                                                                       "arguments it was written with.",
-                                                                       reader.path(), vnode, header_->fields[field].name.data()));
+                    runtime_->context.fail(
+                        Errc::mismatch,
+                        fmt::format(
+                            "In the checkpoint {} VNode {}'s part of field '{}' has another shape; restart with the "
+                            "arguments it was written with.",
+                            reader.path(), vnode, header_->fields[field].name.data()));
             view.data = part.origin;
-            for (unsigned axis = 0; axis + 1 < part.shape.rank; ++axis) view.strides_bytes[axis] = static_cast<std::size_t>(part.strides[axis]) * size;
+            for (unsigned axis = 0; axis + 1 < part.shape.rank; ++axis)
+                view.strides_bytes[axis] = static_cast<std::size_t>(part.strides[axis]) * size;
         }
         must(reader.read_field(vnode, field, view));
     }
@@ -322,7 +349,8 @@ void DomainState::restore_vnode(checkpoint::CheckpointReader& reader, std::uint3
         std::memcpy(&head, message.data(), sizeof head);
         head.domain = header_->index;
         head.generation = slot.generation;
-        if (auto kept = runtime_->mail.keep(head, message.data() + sizeof head, message.size() - sizeof head); !kept) runtime_->raise(kept.error());
+        if (auto kept = runtime_->mail.keep(head, message.data() + sizeof head, message.size() - sizeof head); !kept)
+            runtime_->raise(kept.error());
     }
     shared.select.store(1, std::memory_order_release);
 }

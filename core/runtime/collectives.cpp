@@ -12,8 +12,8 @@
 namespace phoenix::detail {
 
 // Reductions run over a fixed tree of VNode numbers: leaf v is VNode v, an inner place combines the two below it, left
-// first. A place is written by whoever finds both below it complete and claims it by compare-and-swap; a claim of a dead
-// member is taken over. Liveness: the VNode on whose behalf the dead one climbed is executed again, deposits again
+// first. A place is written by whoever finds both below it complete and claims it by compare-and-swap; a claim of a
+// dead member is taken over. Liveness: the VNode on whose behalf the dead one climbed is executed again, deposits again
 // (harmless: the leaf has the round's stamp) and climbs the same way.
 
 namespace {
@@ -28,7 +28,9 @@ std::uint64_t stride_of(const DomainHeader& header) noexcept {
 
 std::byte* value_of(CollectiveNode& node) noexcept { return reinterpret_cast<std::byte*>(&node + 1); }
 std::byte* value_of(CollectiveResult& entry) noexcept { return reinterpret_cast<std::byte*>(&entry + 1); }
-const std::byte* value_of(const CollectiveResult& entry) noexcept { return reinterpret_cast<const std::byte*>(&entry + 1); }
+const std::byte* value_of(const CollectiveResult& entry) noexcept {
+    return reinterpret_cast<const std::byte*>(&entry + 1);
+}
 
 }  // namespace
 
@@ -51,9 +53,9 @@ void DomainState::find_collectives() {
     auto cell = find_once_cell(context.segment(), fmt::format("collectives/{}", name_));
     if (!cell) runtime_->raise(cell.error());
     for (;;) {
-        const OnceStatus status = claim_once(**cell, {context.slot, context.incarnation}, [&](std::uint32_t slot, std::uint32_t incarnation) {
-            return context.seen_dead(slot, incarnation);
-        });
+        const OnceStatus status = claim_once(
+            **cell, {context.slot, context.incarnation},
+            [&](std::uint32_t slot, std::uint32_t incarnation) { return context.seen_dead(slot, incarnation); });
         if (status == OnceStatus::recorded) break;
         if (status == OnceStatus::claimed) {
             auto place = context.arena().reserve(bytes);
@@ -90,7 +92,8 @@ bool DomainState::claim(std::atomic<std::uint64_t>& word, std::uint64_t done) co
         if ((seen & round_mask) == (done & round_mask)) {
             if ((seen & 0xF) == state_done) return false;
             const auto holder = static_cast<std::uint32_t>(seen >> 4) & 0xFFF;
-            if (holder != context.slot && !context.seen_dead(holder, context.segment().member(holder).incarnation)) return false;
+            if (holder != context.slot && !context.seen_dead(holder, context.segment().member(holder).incarnation))
+                return false;
         }
         if (word.compare_exchange_strong(seen, busy, std::memory_order_acq_rel)) return true;
     }
@@ -99,9 +102,11 @@ bool DomainState::claim(std::atomic<std::uint64_t>& word, std::uint64_t done) co
 void DomainState::all_reduce(VNodeState& self, void* values, std::uint64_t size, Combine combine, void* context) {
     check_peer(self, "a collective", 0, 0);
     if (size > options_.collective_bytes_max)
-        fail_at(self, Errc::invalid_argument,
-                fmt::format("all_reduce of {} bytes: at most DomainOptions::collective_bytes_max = {} are possible; set it higher", size,
-                            options_.collective_bytes_max));
+        fail_at(
+            self, Errc::invalid_argument,
+            fmt::format(
+                "all_reduce of {} bytes: at most DomainOptions::collective_bytes_max = {} are possible; set it higher",
+                size, options_.collective_bytes_max));
     const std::uint32_t round = self.sync_round;
     if (self.trace) note(self, {2, round, 0, 0, size, XXH3_64bits(values, size)});
     if (options_.vnodes > 1) {
@@ -129,7 +134,8 @@ void DomainState::deposit(VNodeState& self, std::uint32_t round, const void* val
         // Deposited by an execution that died: the same again, or the step is not deterministic.
         if (size != 0 && options_.recovery == Recovery::local && std::memcmp(value_of(leaf), value, size) != 0)
             runtime_->context.fail(Errc::not_deterministic,
-                                   fmt::format("VNode {} of domain '{}' did not do the same again when its step {} was repeated: it gave another value to "
+                                   fmt::format("VNode {} of domain '{}' did not do the same again when its step {} was "
+                                               "repeated: it gave another value to "
                                                "all_reduce {}. --verify-replay finds the place.",
                                                self.index, name_, self.step, round));
         return;
@@ -187,7 +193,8 @@ void DomainState::ring_for_results() const noexcept {
     const MemberContext& context = runtime_->context;
     header_->collective_news.fetch_add(1, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the fence in prepare_sleep
-    const auto end = std::min<std::uint64_t>(context.header().next_order.load(std::memory_order_relaxed), member_count_max);
+    const auto end =
+        std::min<std::uint64_t>(context.header().next_order.load(std::memory_order_relaxed), member_count_max);
     for (std::uint32_t slot = 0; slot < end; ++slot)
         if (slot != context.slot) ring_if_sleeping(context.segment().member(slot));
 }
@@ -195,7 +202,8 @@ void DomainState::ring_for_results() const noexcept {
 void DomainState::read_result(VNodeState& self, const CollectiveResult& entry, void* to, std::uint64_t size) const {
     if (entry.size != size)
         fail_at(self, Errc::invalid_argument,
-                fmt::format("a collective of {} bytes met one of {} bytes of another VNode: all VNodes must make the same collectives in the same order",
+                fmt::format("a collective of {} bytes met one of {} bytes of another VNode: all VNodes must make the "
+                            "same collectives in the same order",
                             size, entry.size));
     if (size != 0) std::memcpy(to, entry.extent != 0 ? runtime_->pool.data(entry.extent) : value_of(entry), size);
 }
@@ -228,7 +236,8 @@ void DomainState::make_room_for_round(VNodeState& self, bool cast, std::uint32_t
         const std::uint32_t committed = self.commit_number == 0 ? 0 : cast ? slot.cast_round : slot.sync_round;
         if (committed <= leaving)
             fail_at(self, Errc::no_memory,
-                    fmt::format("more than {} collectives between two commits: commit more often or use fewer per step", result_ring_size));
+                    fmt::format("more than {} collectives between two commits: commit more often or use fewer per step",
+                                result_ring_size));
         for (std::uint32_t v = 0; v < options_.vnodes; ++v) record(v).commit_wanted.store(1, std::memory_order_relaxed);
         wait(self, WaitKind::memory, self.index, 0);
     }

@@ -6,8 +6,8 @@
 
 namespace phoenix::detail {
 
-// Builds the next commit in the slot that is not in force and selects it by one store. Until then nothing of the commit in
-// force has been touched; after it, everything a re-execution of the next step needs is in place.
+// Builds the next commit in the slot that is not in force and selects it by one store. Until then nothing of the commit
+// in force has been touched; after it, everything a re-execution of the next step needs is in place.
 void DomainState::commit(VNodeState& self, bool finished) {
     VNodeRecord& mine = record(self.index);
     const std::uint64_t number = self.commit_number + 1;
@@ -56,7 +56,8 @@ void DomainState::commit_fields(VNodeState& self, CommitSlot& slot, CommitSlot& 
         const std::uint64_t old = commits[field].at;
         commits[field] = {live.extent, live.count};
         // Freed after the slot has the new one; dying in between loses the use of one extent.
-        if (old != 0 && old != live.extent && old != fields_of(other)[field].at) runtime_->pool.free(static_cast<ExtentId>(old));
+        if (old != 0 && old != live.extent && old != fields_of(other)[field].at)
+            runtime_->pool.free(static_cast<ExtentId>(old));
     }
 }
 
@@ -91,8 +92,9 @@ void DomainState::commit_print(VNodeState& self, CommitSlot& slot) {
     self.print.clear();
 }
 
-// The text is in the commit, so that it is not lost if this process dies before or while putting it out; then the adopter
-// does it. A death between the write and the store of `printed` repeats it: once is not possible outside our memory.
+// The text is in the commit, so that it is not lost if this process dies before or while putting it out; then the
+// adopter does it. A death between the write and the store of `printed` repeats it: once is not possible outside our
+// memory.
 void DomainState::put_out_print(VNodeRecord& mine, CommitSlot& slot) {
     if (slot.print_size == 0 || mine.printed.load(std::memory_order_relaxed) >= slot.number) return;
     const auto* text = reinterpret_cast<const char*>(runtime_->pool.data(slot.print_extent));
@@ -106,9 +108,12 @@ void DomainState::put_out_print(VNodeRecord& mine, CommitSlot& slot) {
     mine.printed.store(slot.number, std::memory_order_release);
 }
 
-// stop() counts only if all VNodes call it in the same step (rule 9). Called when a step is complete, before its commit.
+// stop() counts only if all VNodes call it in the same step (rule 9). Called when a step is complete, before its
+// commit.
 void DomainState::check_stop(const VNodeState& self) {
-    const auto word_of = [](std::uint32_t phase, std::uint64_t step) { return std::uint64_t{phase} << 48 | (step + 1); };
+    const auto word_of = [](std::uint32_t phase, std::uint64_t step) {
+        return std::uint64_t{phase} << 48 | (step + 1);
+    };
     std::uint64_t seen = header_->stop_word.load(std::memory_order_acquire);
     const std::uint64_t mine = word_of(self.phase, self.step - 1);
     while (self.stop_called && seen >> 48 != self.phase) {
@@ -119,12 +124,14 @@ void DomainState::check_stop(const VNodeState& self) {
     const std::uint64_t stop_step = (seen & 0xFFFFFFFFFFFF) - 1;
     const bool agrees = self.stop_called ? stop_step == self.step - 1 : stop_step > self.step - 1;
     if (agrees) return;
-    runtime_->context.fail(Errc::invalid_argument,
-                           fmt::format("VNode {} of domain '{}' called stop() in step {}, but VNode {} {}: all VNodes must call stop() in the "
-                                       "same step; decide by the result of an all_reduce.",
-                                       header_->stop_vnode.load(std::memory_order_relaxed), name_, stop_step, self.index,
-                                       self.stop_called ? fmt::format("called it in step {}", self.step - 1)
-                                                        : fmt::format("completed step {} without it", self.step - 1)));
+    runtime_->context.fail(
+        Errc::invalid_argument,
+        fmt::format(
+            "VNode {} of domain '{}' called stop() in step {}, but VNode {} {}: all VNodes must call stop() in the "
+            "same step; decide by the result of an all_reduce.",
+            header_->stop_vnode.load(std::memory_order_relaxed), name_, stop_step, self.index,
+            self.stop_called ? fmt::format("called it in step {}", self.step - 1)
+                             : fmt::format("completed step {} without it", self.step - 1)));
 }
 
 // Global recovery: a cut is closed when every VNode has committed it in the present generation.

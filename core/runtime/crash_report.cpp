@@ -70,8 +70,8 @@ std::string cause_of(const MemberRecord& record) {
     if (signal == 0) return "was killed from outside";
     if (record.fault_is_stack_overflow.load(std::memory_order_relaxed) != 0)
         return "overflowed its stack (SIGSEGV in a guard page; see --stack-size)";
-    return fmt::format("raised SIG{} ({}) at address {:#x}", sigabbrev_np(static_cast<int>(signal)), sigdescr_np(static_cast<int>(signal)),
-                       record.fault_address.load(std::memory_order_relaxed));
+    return fmt::format("raised SIG{} ({}) at address {:#x}", sigabbrev_np(static_cast<int>(signal)),
+                       sigdescr_np(static_cast<int>(signal)), record.fault_address.load(std::memory_order_relaxed));
 }
 
 std::uint64_t committed_serial(const MemberContext& context, const DomainHeader& domain, std::uint32_t vnode) {
@@ -97,8 +97,8 @@ void note_exit(int status) noexcept {
 void forget_fibers() noexcept { own_fibers = nullptr; }
 
 std::optional<std::string> crash_verdict(const MemberContext& context, const View& view) {
-    // Slots are not used twice, so the records of all the dead are still there: the ledger is made anew from them, and no
-    // death is counted twice however often coordinators change.
+    // Slots are not used twice, so the records of all the dead are still there: the ledger is made anew from them, and
+    // no death is counted twice however often coordinators change.
     CrashLedger ledger;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state != MemberState::failed) continue;
@@ -107,19 +107,21 @@ std::optional<std::string> crash_verdict(const MemberContext& context, const Vie
         const std::uint64_t executing = signal != 0 ? record.fault_executing.load(std::memory_order_relaxed)
                                                     : record.executing.load(std::memory_order_relaxed);
         if (executing == 0) continue;
-        const CrashKey key{static_cast<std::uint32_t>(executing >> 56) - 1, VNodeId{static_cast<std::uint32_t>(executing >> 32) & 0xFFFFFF},
-                           executing & 0xFFFFFFFF};
+        const CrashKey key{static_cast<std::uint32_t>(executing >> 56) - 1,
+                           VNodeId{static_cast<std::uint32_t>(executing >> 32) & 0xFFFFFF}, executing & 0xFFFFFFFF};
         const DomainHeader* domain = context.domain_header(key.domain);
         if (domain == nullptr || key.vnode.value >= domain->vnodes) continue;
-        const CrashEntry& entry =
-            ledger.record(key, {MemberSlot{slot}, Incarnation{record.incarnation}, static_cast<std::int32_t>(signal), signal != 0});
+        const CrashEntry& entry = ledger.record(
+            key, {MemberSlot{slot}, Incarnation{record.incarnation}, static_cast<std::int32_t>(signal), signal != 0});
         if (verdict(entry, committed_serial(context, *domain, key.vnode.value)) == CrashVerdict::go_on) continue;
         const bool checkpoints = domain->checkpoints.load(std::memory_order_relaxed) != 0;
-        return fmt::format("VNode {} of domain '{}' ended {} members that executed its step {} (counted over all phases): the last one {}; "
-                           "the run cannot go on. {}",
-                           key.vnode.value, domain->name.data(), entry.count, key.step, cause_of(record),
-                           checkpoints ? fmt::format("The last good checkpoint is in {}.", context.settings.checkpoint_directory)
-                                       : "There is no checkpoint (see --checkpoint).");
+        return fmt::format(
+            "VNode {} of domain '{}' ended {} members that executed its step {} (counted over all phases): the last "
+            "one {}; "
+            "the run cannot go on. {}",
+            key.vnode.value, domain->name.data(), entry.count, key.step, cause_of(record),
+            checkpoints ? fmt::format("The last good checkpoint is in {}.", context.settings.checkpoint_directory)
+                        : "There is no checkpoint (see --checkpoint).");
     }
     return std::nullopt;
 }

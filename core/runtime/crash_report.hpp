@@ -11,13 +11,14 @@ namespace phoenix {
 class FiberPool;
 
 /// Word for MemberRecord::executing.
-[[nodiscard]] constexpr std::uint64_t executing_word(std::uint32_t domain, std::uint32_t vnode, std::uint32_t serial) noexcept {
+[[nodiscard]] constexpr std::uint64_t executing_word(std::uint32_t domain, std::uint32_t vnode,
+                                                     std::uint32_t serial) noexcept {
     return std::uint64_t{domain + 1} << 56 | std::uint64_t{vnode} << 32 | serial;
 }
 
-/// Installs handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT, on an alternate stack, that store signal and address
-/// in the member record and raise the signal again; and one for exit(), which stores the status. Both are for the life
-/// of the process. `fibers` tells stack overflows.
+/// Installs handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT, on an alternate stack, that store signal and
+/// address in the member record and raise the signal again; and one for exit(), which stores the status. Both are for
+/// the life of the process. `fibers` tells stack overflows.
 void install_last_words(MemberContext& context, const FiberPool& fibers);
 /// Stores the exit status as exit() would; for paths that end by _exit().
 void note_exit(int status) noexcept;

@@ -20,12 +20,18 @@ std::string describe_wait(const VNodeRecord& record, std::uint32_t vnode) {
     const auto tag = static_cast<std::uint32_t>(wait >> 8) & 0xFFFFFF;
     const auto peer = static_cast<std::uint32_t>(wait >> 32);
     switch (kind_of(wait)) {
-        case WaitKind::message: return fmt::format("VNode {} waits for a message from VNode {} with tag {} in step {}", vnode, peer, tag, step);
-        case WaitKind::any_message: return fmt::format("VNode {} waits for any message with tag {} in step {}", vnode, tag, step);
-        case WaitKind::all_reduce: return fmt::format("VNode {} waits in all_reduce or barrier {} in step {}", vnode, peer, step);
+        case WaitKind::message:
+            return fmt::format("VNode {} waits for a message from VNode {} with tag {} in step {}", vnode, peer, tag,
+                               step);
+        case WaitKind::any_message:
+            return fmt::format("VNode {} waits for any message with tag {} in step {}", vnode, tag, step);
+        case WaitKind::all_reduce:
+            return fmt::format("VNode {} waits in all_reduce or barrier {} in step {}", vnode, peer, step);
         case WaitKind::broadcast: return fmt::format("VNode {} waits for broadcast {} in step {}", vnode, peer, step);
-        case WaitKind::memory: return fmt::format("VNode {} waits for room to send to VNode {} in step {}", vnode, peer, step);
-        case WaitKind::gate: return fmt::format("VNode {} waits for the others to reach step {} of a checkpoint or cut", vnode, step);
+        case WaitKind::memory:
+            return fmt::format("VNode {} waits for room to send to VNode {} in step {}", vnode, peer, step);
+        case WaitKind::gate:
+            return fmt::format("VNode {} waits for the others to reach step {} of a checkpoint or cut", vnode, step);
         case WaitKind::none: break;
     }
     return {};
@@ -57,7 +63,8 @@ std::optional<std::string> DeadlockWatch::look(const View& view, std::uint64_t n
         context_->ring_all();
         return std::nullopt;
     }
-    if (now_ns - first_->since_ns < std::uint64_t{context_->settings.deadlock_confirm_ms} * 1'000'000) return std::nullopt;
+    if (now_ns - first_->since_ns < std::uint64_t{context_->settings.deadlock_confirm_ms} * 1'000'000)
+        return std::nullopt;
     return describe();
 }
 
@@ -69,7 +76,8 @@ std::optional<std::string> DeadlockWatch::describe() const {
         if (domain == nullptr) continue;
         std::vector<std::uint32_t> order;
         for (std::uint32_t v = 0; v < domain->vnodes; ++v)
-            if (kind_of(context_->vnode_record(*domain, v).wait.load(std::memory_order_acquire)) != WaitKind::none) order.push_back(v);
+            if (kind_of(context_->vnode_record(*domain, v).wait.load(std::memory_order_acquire)) != WaitKind::none)
+                order.push_back(v);
         waiting += order.size();
         // Follows who waits for whom from the first, so that a cycle shows as one.
         for (std::size_t next = 0, at = 0; next < waits_shown_max && at < order.size(); ++next) {
@@ -86,8 +94,10 @@ std::optional<std::string> DeadlockWatch::describe() const {
         }
     }
     if (waiting == 0) return std::nullopt;
-    return fmt::format("Deadlock: all VNodes wait or have finished and nothing is in flight: {}{}. Check who sends what in these steps.", shown,
-                       waiting > waits_shown_max ? fmt::format("; {} wait in all", waiting) : std::string{});
+    return fmt::format(
+        "Deadlock: all VNodes wait or have finished and nothing is in flight: {}{}. Check who sends what in these "
+        "steps.",
+        shown, waiting > waits_shown_max ? fmt::format("; {} wait in all", waiting) : std::string{});
 }
 
 }  // namespace phoenix

@@ -10,9 +10,10 @@
 
 namespace phoenix {
 
-/// Used by the coordinator's service thread. A member that has nothing to run sets `waiting` and sleeps; `activity` counts
-/// what it did. Verdict: all ACTIVE members sleep, all are rung, and after the confirmation time all sleep again with the
-/// same activity, in the same view with nobody joining: so whatever might have been overlooked was looked at once more.
+/// Used by the coordinator's service thread. A member that has nothing to run sets `waiting` and sleeps; `activity`
+/// counts what it did. Verdict: all ACTIVE members sleep, all are rung, and after the confirmation time all sleep again
+/// with the same activity, in the same view with nobody joining: so whatever might have been overlooked was looked at
+/// once more.
 class DeadlockWatch {
   public:
     explicit DeadlockWatch(const MemberContext& context) noexcept : context_(&context) {}

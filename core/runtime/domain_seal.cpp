@@ -20,7 +20,8 @@ std::uint64_t rounded(std::uint64_t bytes) noexcept {
 
 std::uint64_t buffer_bytes_of(const FieldDeclaration& field, const Shape& shape) noexcept {
     std::uint64_t elements = 1;
-    for (unsigned axis = 0; axis < shape.rank; ++axis) elements *= shape.extents[axis] + 2 * std::uint64_t{field.options.halo};
+    for (unsigned axis = 0; axis < shape.rank; ++axis)
+        elements *= shape.extents[axis] + 2 * std::uint64_t{field.options.halo};
     return rounded(elements * field.element_size);
 }
 
@@ -33,12 +34,15 @@ std::uint32_t stored_buffers(const FieldDeclaration& field, std::uint32_t commit
     return intact + moving;
 }
 
-void check_shape(const std::string& domain, const FieldDeclaration& field, std::uint32_t vnode, const Shape& shape, unsigned rank) {
+void check_shape(const std::string& domain, const FieldDeclaration& field, std::uint32_t vnode, const Shape& shape,
+                 unsigned rank) {
     const auto bad = [&](const std::string& why) {
-        throw Error{Errc::invalid_argument, fmt::format("Field '{}' of domain '{}': the shape of VNode {} {}.", field.name, domain, vnode, why)};
+        throw Error{Errc::invalid_argument, fmt::format("Field '{}' of domain '{}': the shape of VNode {} {}.",
+                                                        field.name, domain, vnode, why)};
     };
     if (shape.rank < 1 || shape.rank > 3) bad(fmt::format("has rank {}; ranks 1 to 3 are possible", shape.rank));
-    if (shape.rank != rank) bad(fmt::format("has rank {} while VNode 0's has rank {}; all must have the same", shape.rank, rank));
+    if (shape.rank != rank)
+        bad(fmt::format("has rank {} while VNode 0's has rank {}; all must have the same", shape.rank, rank));
     std::uint64_t bytes = field.element_size;
     for (unsigned axis = 0; axis < shape.rank; ++axis) {
         const std::uint64_t extent = shape.extents[axis];
@@ -57,26 +61,33 @@ std::uint32_t DomainState::add_field(FieldDeclaration declaration) {
         throw Error{Errc::invalid_argument, fmt::format("Field '{}' of domain '{}' {}.", declaration.name, name_, why)};
     };
     if (sealed() || phases_ != 0)
-        throw Error{Errc::wrong_state, fmt::format("Field '{}' of domain '{}' comes too late: declare all fields before initialise() and run().",
-                                                   declaration.name, name_)};
-    if (declaration.name.empty() || declaration.name.size() >= sizeof(FieldRecord::name) || declaration.name.find('/') != std::string::npos)
+        throw Error{
+            Errc::wrong_state,
+            fmt::format("Field '{}' of domain '{}' comes too late: declare all fields before initialise() and run().",
+                        declaration.name, name_)};
+    if (declaration.name.empty() || declaration.name.size() >= sizeof(FieldRecord::name) ||
+        declaration.name.find('/') != std::string::npos)
         bad("needs a name of 1 to 39 characters without '/'");
     for (const FieldDeclaration& other : declarations_)
         if (other.name == declaration.name) bad("was declared before; names must differ");
     const FieldOptions& options = declaration.options;
-    if (options.buffers != 1 && options.buffers != 2) bad(fmt::format("asks for {} buffers; 1 or 2 are possible", options.buffers));
+    if (options.buffers != 1 && options.buffers != 2)
+        bad(fmt::format("asks for {} buffers; 1 or 2 are possible", options.buffers));
     if (options.halo != 0 && options.buffers != 2) bad("has a halo, which needs buffers = 2");
-    if (options.resizable && (options.buffers != 1 || options.halo != 0)) bad("is resizable, which needs buffers = 1 and no halo");
-    if (declarations_.size() == field_count_max) bad(fmt::format("is one too many: a domain has at most {} fields", field_count_max));
+    if (options.resizable && (options.buffers != 1 || options.halo != 0))
+        bad("is resizable, which needs buffers = 1 and no halo");
+    if (declarations_.size() == field_count_max)
+        bad(fmt::format("is one too many: a domain has at most {} fields", field_count_max));
     declarations_.push_back(std::move(declaration));
     return static_cast<std::uint32_t>(declarations_.size() - 1);
 }
 
 std::uint64_t DomainState::layout_hash() const {
-    std::string text = fmt::format("{}|{}|{}|{}|{}", name_, options_.vnodes, options_.commit_every, static_cast<int>(options_.recovery), options_.seed);
+    std::string text = fmt::format("{}|{}|{}|{}|{}", name_, options_.vnodes, options_.commit_every,
+                                   static_cast<int>(options_.recovery), options_.seed);
     for (const FieldDeclaration& field : declarations_) {
-        text += fmt::format("|{}:{}:{}:{}:{}:{}", field.name, static_cast<int>(field.element), field.element_size, field.options.buffers,
-                            field.options.halo, field.options.resizable);
+        text += fmt::format("|{}:{}:{}:{}:{}:{}", field.name, static_cast<int>(field.element), field.element_size,
+                            field.options.buffers, field.options.halo, field.options.resizable);
         for (const std::uint32_t v : {0U, options_.vnodes / 2, options_.vnodes - 1}) {
             const Shape shape = field.shape_of(v);
             text += fmt::format(":{}x{}x{}", shape.extents[0], shape.extents[1], shape.extents[2]);
@@ -96,10 +107,11 @@ void DomainState::seal() {
     std::memcpy(&offset, made.data(), sizeof offset);
     header_ = &runtime_->context.arena().object<DomainHeader>(offset);
     if (header_->layout_hash != hash)
-        runtime_->context.fail(Errc::mismatch,
-                               fmt::format("Domain '{}' was declared differently by another member: main must be the same function of its "
-                                           "arguments in every process (same VNodes, fields, shapes and options).",
-                                           name_));
+        runtime_->context.fail(
+            Errc::mismatch,
+            fmt::format("Domain '{}' was declared differently by another member: main must be the same function of its "
+                        "arguments in every process (same VNodes, fields, shapes and options).",
+                        name_));
     states_.resize(options_.vnodes);
     runtime_->domain_by_index[header_->index] = this;
     // Not the present one: if there has been a rollback this member must take part in it, or learn of it, first.
@@ -126,9 +138,9 @@ std::uint64_t DomainState::make_shared(std::uint64_t hash) {
     header.recovery = static_cast<std::uint32_t>(options_.recovery);
     header.collective_bytes_max = options_.collective_bytes_max;
     header.slot_size = static_cast<std::uint32_t>(sizeof(CommitSlot) + declarations_.size() * sizeof(FieldCommit));
-    header.record_stride = static_cast<std::uint32_t>((sizeof(VNodeRecord) + 2 * std::size_t{header.slot_size} + line - 1) / line * line);
-    if (options_.recovery == Recovery::global)
-        header.first_generation = runtime_->context.failed_members();
+    header.record_stride =
+        static_cast<std::uint32_t>((sizeof(VNodeRecord) + 2 * std::size_t{header.slot_size} + line - 1) / line * line);
+    if (options_.recovery == Recovery::global) header.first_generation = runtime_->context.failed_members();
     header.generation.store(header.first_generation, std::memory_order_relaxed);  // published with the domain
     std::memcpy(header.name.data(), name_.data(), std::min(name_.size(), header.name.size() - 1));
     header.directory_offset = reserve(std::uint64_t{options_.vnodes} * 8);

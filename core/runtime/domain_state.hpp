@@ -65,7 +65,8 @@ class DomainState {
     [[nodiscard]] Shape shape_of(std::uint32_t field, std::uint32_t vnode) const;
 
     // --- messages (messages.cpp)
-    void send(VNodeState& self, std::uint32_t to, std::uint32_t tag, const void* data, std::uint64_t size, ExtentId extent);
+    void send(VNodeState& self, std::uint32_t to, std::uint32_t tag, const void* data, std::uint64_t size,
+              ExtentId extent);
     [[nodiscard]] RecordRef receive(VNodeState& self, std::uint32_t from, std::uint32_t tag);
     [[nodiscard]] RecordRef receive_any(VNodeState& self, std::uint32_t tag);
     [[nodiscard]] bool probe(VNodeState& self, std::uint32_t from, std::uint32_t tag);
@@ -224,15 +225,15 @@ class DomainState {
     std::vector<VNodeState*> gate_waiters_;
     std::vector<VNodeState*> room_waiters_;
 
-    std::byte* collectives_{nullptr};                  ///< Tree, then the rings of results.
-    std::vector<std::uint64_t> level_offsets_;         ///< Of the tree's levels, leaves first.
+    std::byte* collectives_{nullptr};           ///< Tree, then the rings of results.
+    std::vector<std::uint64_t> level_offsets_;  ///< Of the tree's levels, leaves first.
     std::vector<std::uint32_t> level_sizes_;
     std::uint64_t result_offset_{0};
 
     StepFunction step_;
     std::exception_ptr step_error_;
     VNodeState* failed_{nullptr};
-    std::uint32_t phases_{0};        ///< run_phase calls so far.
+    std::uint32_t phases_{0};  ///< run_phase calls so far.
     std::uint32_t gathers_{0};
     std::uint32_t phase_{0};
     std::uint64_t phase_steps_{0};
@@ -242,14 +243,14 @@ class DomainState {
     std::uint32_t attention_seen_{0};
     std::uint64_t directory_seen_{~std::uint64_t{0}};
     std::uint64_t collective_seen_{0};
-    std::uint32_t done_cursor_{0};   ///< VNodes below it have done the phase.
-    std::uint32_t gate_cursor_{0};   ///< VNodes below it have come to the checkpoint that is due.
+    std::uint32_t done_cursor_{0};  ///< VNodes below it have done the phase.
+    std::uint32_t gate_cursor_{0};  ///< VNodes below it have come to the checkpoint that is due.
     std::uint64_t gate_cursor_serial_{0};
     std::uint64_t closed_number_{0};  ///< Global recovery: every VNode has committed this cut.
     std::uint32_t closed_cursor_{0};
     std::uint32_t generation_{0};
-    std::uint32_t cut_serial_{0};     ///< Global recovery: serial of the cut the present generation began at.
-    std::uint32_t unfinished_{0};     ///< Owned VNodes that have not finished the phase.
+    std::uint32_t cut_serial_{0};    ///< Global recovery: serial of the cut the present generation began at.
+    std::uint32_t unfinished_{0};    ///< Owned VNodes that have not finished the phase.
     std::uint32_t resumed_from_{0};  ///< Slot whose VNodes were adopted last.
     bool resumption_shown_{true};    ///< The first repeated step after that adoption is in the timeline.
 };

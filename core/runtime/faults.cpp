@@ -32,7 +32,8 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
     std::size_t spared = 0;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state != MemberState::active || liveness[slot] != Liveness::alive) continue;
-        const bool works = slot == context_->slot || context_->segment().member(slot).steps.load(std::memory_order_relaxed) != 0;
+        const bool works =
+            slot == context_->slot || context_->segment().member(slot).steps.load(std::memory_order_relaxed) != 0;
         if (works) living.push_back(slot);
         spared += works ? 0 : 1;
     }
@@ -42,14 +43,17 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
 
 void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {
     const auto faults = context_->segment().faults();
-    const std::uint32_t count = std::min(context_->header().fault_count.load(std::memory_order_acquire), fault_count_max);
+    const std::uint32_t count =
+        std::min(context_->header().fault_count.load(std::memory_order_acquire), fault_count_max);
     bool left = false;
     for (std::uint32_t index = 0; index < count; ++index) {
         FaultEntry& entry = faults[index];
         if (entry.fired.load(std::memory_order_acquire) != 0) continue;
         left = true;
         if (entry.after != 0 && faults[entry.after - 1].fired.load(std::memory_order_acquire) == 0) continue;
-        const auto due = entry.step_fraction >= 0 ? static_cast<std::uint64_t>(entry.step_fraction * static_cast<double>(steps)) : entry.step;
+        const auto due = entry.step_fraction >= 0
+                             ? static_cast<std::uint64_t>(entry.step_fraction * static_cast<double>(steps))
+                             : entry.step;
         if (step < due || !meant(entry)) continue;
         std::uint32_t unfired = 0;
         if (!entry.fired.compare_exchange_strong(unfired, context_->slot + 1, std::memory_order_acq_rel)) continue;

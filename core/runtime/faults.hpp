@@ -11,7 +11,8 @@ namespace phoenix {
 class FaultWatch {
   public:
     explicit FaultWatch(const MemberContext& context) noexcept;
-    /// Called when a VNode of this member starts `step` of a phase of `steps`; may not return (SIGKILL), or late (SIGSTOP).
+    /// Called when a VNode of this member starts `step` of a phase of `steps`; may not return (SIGKILL), or late
+    /// (SIGSTOP).
     void at_step(std::uint64_t step, std::uint64_t steps) {
         if (armed_) look(step, steps);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,17 @@ std::size_t page_size() noexcept {
     return size;
 }
 
+// A guarded stack takes two mappings, and the kernel allows a process a fixed number of them. Half of that is left to
+// everybody else: once all are gone not even malloc gets memory.
+std::size_t guards_that_leave_room() noexcept {
+    std::size_t mappings_max = 65'530;  // the kernel's default
+    if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
+        if (std::fscanf(file, "%zu", &mappings_max) != 1) mappings_max = 65'530;
+        std::fclose(file);
+    }
+    return mappings_max / 4;
+}
+
 std::size_t in_pages(std::size_t bytes) noexcept { return (bytes + page_size() - 1) / page_size() * page_size(); }
 
 }  // namespace
@@ -28,6 +40,7 @@ FiberStacks::FiberStacks(Options options) noexcept : options_(options) {
     options_.stack_size_bytes = in_pages(std::max(options_.stack_size_bytes, stack_size_min));
     options_.guard_size_bytes = in_pages(std::max<std::size_t>(options_.guard_size_bytes, 1));
     stride_bytes_ = options_.guard_size_bytes + options_.stack_size_bytes;
+    options_.guard_budget = std::min(options_.guard_budget, guards_that_leave_room());
 }
 
 FiberStacks::~FiberStacks() {

@@ -34,15 +34,19 @@ Shape DomainState::shape_of(std::uint32_t field, std::uint32_t vnode) const {
     shape.rank = record.rank;
     shape.extents = record.uniform != 0 ? record.extents
                     : record.table_offset != 0
-                        ? runtime_->context.arena().object<FieldPlace>(record.table_offset + std::uint64_t{vnode} * sizeof(FieldPlace)).extents
+                        ? runtime_->context.arena()
+                              .object<FieldPlace>(record.table_offset + std::uint64_t{vnode} * sizeof(FieldPlace))
+                              .extents
                         : declarations_[field].shape_of(vnode).extents;
     return shape;
 }
 
 std::uint64_t DomainState::buffer_offset(std::uint32_t field, std::uint32_t vnode, std::uint32_t buffer) const {
     const FieldRecord& record = header_->fields[field];
-    if (record.uniform != 0) return record.data_offset + (std::uint64_t{vnode} * record.buffers + buffer) * record.buffer_bytes;
-    const auto& place = runtime_->context.arena().object<FieldPlace>(record.table_offset + std::uint64_t{vnode} * sizeof(FieldPlace));
+    if (record.uniform != 0)
+        return record.data_offset + (std::uint64_t{vnode} * record.buffers + buffer) * record.buffer_bytes;
+    const auto& place =
+        runtime_->context.arena().object<FieldPlace>(record.table_offset + std::uint64_t{vnode} * sizeof(FieldPlace));
     return place.offset + buffer * place.buffer_bytes;
 }
 
@@ -51,7 +55,8 @@ PartMemory DomainState::memory_of(std::uint32_t field, std::uint32_t vnode, std:
     PartMemory memory{nullptr, shape_of(field, vnode), record.halo, {}};
     memory.strides = strides_of(memory.shape, record.halo);
     std::ptrdiff_t origin = 0;
-    for (unsigned axis = 0; axis < record.rank; ++axis) origin += static_cast<std::ptrdiff_t>(record.halo) * memory.strides[axis];
+    for (unsigned axis = 0; axis < record.rank; ++axis)
+        origin += static_cast<std::ptrdiff_t>(record.halo) * memory.strides[axis];
     memory.origin = runtime_->context.arena().at(offset) + static_cast<std::uint64_t>(origin) * record.element_size;
     return memory;
 }
@@ -72,9 +77,10 @@ void DomainState::init_fields(VNodeState& self, const CommitSlot& slot) {
 
 std::uint8_t DomainState::next_buffer(const VNodeState& self, std::uint32_t field) const {
     const FieldLive& live = self.fields[field];
-    const std::uint64_t before = options_.recovery == Recovery::global
-                                     ? fields_of(slot_of(record(self.index), *header_, self.commit_number + 1))[field].at
-                                     : live.committed;
+    const std::uint64_t before =
+        options_.recovery == Recovery::global
+            ? fields_of(slot_of(record(self.index), *header_, self.commit_number + 1))[field].at
+            : live.committed;
     return spare_buffer(header_->fields[field], live.committed, live.now, before);
 }
 
@@ -85,7 +91,8 @@ void DomainState::edit_fixed(VNodeState& self, std::uint32_t field) {
     const std::uint8_t target = next_buffer(self, field);
     const std::uint64_t bytes = buffer_offset(field, self.index, 1) - buffer_offset(field, self.index, 0);
     const Arena& arena = runtime_->context.arena();
-    std::memcpy(arena.at(buffer_offset(field, self.index, target)), arena.at(buffer_offset(field, self.index, live.committed)), bytes);
+    std::memcpy(arena.at(buffer_offset(field, self.index, target)),
+                arena.at(buffer_offset(field, self.index, live.committed)), bytes);
     live.now = target;
     live.touched = true;
 }
@@ -106,7 +113,8 @@ void DomainState::edit_resizable(VNodeState& self, std::uint32_t field, std::uin
     }
     if (bytes == 0 && live.touched && live.extent != 0) pool.free(live.extent);
     if (bytes == 0) live.extent = 0;
-    if (elements > live.count) std::memset(pool.data(live.extent) + live.count * size, 0, (elements - live.count) * size);
+    if (elements > live.count)
+        std::memset(pool.data(live.extent) + live.count * size, 0, (elements - live.count) * size);
     live.count = elements;
     live.touched = true;
 }
@@ -116,13 +124,16 @@ PartMemory DomainState::part(VNodeState& self, std::uint32_t field, Access acces
     const FieldRecord& record = header_->fields[field];
     FieldLive& live = self.fields[field];
     const auto refuse = [&](const char* call, const char* instead) {
-        fail_at(self, Errc::wrong_state, fmt::format("{} does not exist for field '{}', which is {}; use {}", call, record.name.data(), kind_name(record), instead));
+        fail_at(self, Errc::wrong_state,
+                fmt::format("{} does not exist for field '{}', which is {}; use {}", call, record.name.data(),
+                            kind_name(record), instead));
     };
     if (record.resizable != 0) {
         if (access == Access::next) refuse("next()", "write() or resize()");
         if (access == Access::halo) refuse("halo()", "now()");
         if (access == Access::write) edit_resizable(self, field, live.count);
-        PartMemory memory{live.extent == 0 ? nullptr : runtime_->pool.data(live.extent), Shape{live.count}, 0, {1, 1, 1}};
+        PartMemory memory{
+            live.extent == 0 ? nullptr : runtime_->pool.data(live.extent), Shape{live.count}, 0, {1, 1, 1}};
         return memory;
     }
     if (record.two_buffer != 0) {
@@ -147,7 +158,9 @@ PartMemory DomainState::resize(VNodeState& self, std::uint32_t field, std::uint6
     throw_if_unwinding();
     const FieldRecord& record = header_->fields[field];
     if (record.resizable == 0)
-        fail_at(self, Errc::wrong_state, fmt::format("resize() of field '{}', which is {}; declare it with .resizable = true", record.name.data(), kind_name(record)));
+        fail_at(self, Errc::wrong_state,
+                fmt::format("resize() of field '{}', which is {}; declare it with .resizable = true",
+                            record.name.data(), kind_name(record)));
     edit_resizable(self, field, elements);
     return part(self, field, Access::read);
 }
@@ -156,12 +169,15 @@ PartMemory DomainState::committed_part(std::uint32_t field, std::uint32_t vnode)
     VNodeRecord& mine = record(vnode);
     const FieldCommit& commit = fields_of(slot_of(mine, *header_, mine.select.load(std::memory_order_acquire)))[field];
     if (header_->fields[field].resizable != 0)
-        return {commit.at == 0 ? nullptr : runtime_->pool.data(static_cast<ExtentId>(commit.at)), Shape{commit.count}, 0, {1, 1, 1}};
+        return {commit.at == 0 ? nullptr : runtime_->pool.data(static_cast<ExtentId>(commit.at)),
+                Shape{commit.count},
+                0,
+                {1, 1, 1}};
     return memory_of(field, vnode, buffer_offset(field, vnode, static_cast<std::uint32_t>(commit.at)));
 }
 
-// Halos are undefined at the start of a step: with --verify-replay they really are, so that a step that reads one it has
-// not received is found out.
+// Halos are undefined at the start of a step: with --verify-replay they really are, so that a step that reads one it
+// has not received is found out.
 void DomainState::undefine_halos(VNodeState& self) {
     self.fresh_halo = true;
     for (std::uint32_t field = 0; field < header_->field_count; ++field) {
@@ -172,11 +188,13 @@ void DomainState::undefine_halos(VNodeState& self) {
         const auto fill = [&](auto nan) {
             auto* origin = reinterpret_cast<decltype(nan)*>(part.origin);
             std::array<std::ptrdiff_t, 3> low{}, high{1, 1, 1};
-            for (unsigned axis = 0; axis < record.rank; ++axis) low[axis] = -h, high[axis] = static_cast<std::ptrdiff_t>(part.shape.extents[axis]) + h;
+            for (unsigned axis = 0; axis < record.rank; ++axis)
+                low[axis] = -h, high[axis] = static_cast<std::ptrdiff_t>(part.shape.extents[axis]) + h;
             for (std::ptrdiff_t i = low[0]; i < high[0]; ++i)
                 for (std::ptrdiff_t j = low[1]; j < high[1]; ++j)
                     for (std::ptrdiff_t k = low[2]; k < high[2]; ++k) {
-                        const bool inside = i >= 0 && j >= 0 && k >= 0 && i < static_cast<std::ptrdiff_t>(part.shape.extents[0]) &&
+                        const bool inside = i >= 0 && j >= 0 && k >= 0 &&
+                                            i < static_cast<std::ptrdiff_t>(part.shape.extents[0]) &&
                                             j < static_cast<std::ptrdiff_t>(part.shape.extents[1]) &&
                                             k < static_cast<std::ptrdiff_t>(part.shape.extents[2]);
                         if (!inside) origin[i * part.strides[0] + j * part.strides[1] + k * part.strides[2]] = nan;

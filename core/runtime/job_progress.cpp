@@ -15,14 +15,18 @@ constexpr std::uint32_t looked_at_max = 4096;
 
 }  // namespace
 
-std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns) {
+std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena,
+                                             std::uint64_t stall_ns) {
     const DomainHeader* domain = nullptr;
-    const std::uint32_t count = std::min(segment.header().domain_count.load(std::memory_order_acquire), domain_count_max);
+    const std::uint32_t count =
+        std::min(segment.header().domain_count.load(std::memory_order_acquire), domain_count_max);
     for (std::uint32_t index = 0; index < count; ++index) {
         const std::uint64_t offset = segment.header().domains[index].load(std::memory_order_acquire);
         if (offset == 0) continue;
         const auto& candidate = arena.object<DomainHeader>(offset);
-        if (candidate.kind == static_cast<std::uint32_t>(DomainKind::domain) && candidate.phase.load(std::memory_order_relaxed) != 0) domain = &candidate;
+        if (candidate.kind == static_cast<std::uint32_t>(DomainKind::domain) &&
+            candidate.phase.load(std::memory_order_relaxed) != 0)
+            domain = &candidate;
     }
     if (domain == nullptr) return std::nullopt;
     JobProgress progress;

@@ -18,11 +18,12 @@ struct JobProgress {
     std::uint64_t steps_total{0};  ///< Asked for in this phase.
     std::uint32_t vnodes{0};
     std::uint64_t checkpoints{0};
-    std::string long_wait;         ///< The longest wait beyond the limit, as a sentence; empty if there is none.
+    std::string long_wait;  ///< The longest wait beyond the limit, as a sentence; empty if there is none.
 };
 
 /// Progress of the domain that changed last. Looks at 4096 VNodes at most, evenly spread.
 /// @param stall_ns  Waits longer than this are reported.
-[[nodiscard]] std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns = 5'000'000'000);
+[[nodiscard]] std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena,
+                                                           std::uint64_t stall_ns = 5'000'000'000);
 
 }  // namespace phoenix

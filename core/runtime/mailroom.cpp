@@ -16,8 +16,8 @@ bool Mailroom::settled(LogWriter& log, const AtomicDirectoryWord& word, Director
     return after.same_ownership(before);
 }
 
-tl::expected<void, Failure> Mailroom::send_extent(const AtomicDirectoryWord& word, const RecordHead& head, ExtentId extent,
-                                                  std::uint64_t size) {
+tl::expected<void, Failure> Mailroom::send_extent(const AtomicDirectoryWord& word, const RecordHead& head,
+                                                  ExtentId extent, std::uint64_t size) {
     const DirectoryWord before{word.load(std::memory_order_acquire)};
     const std::uint32_t target = before.assigned() ? before.owner().value : context_->slot;
     LogWriter& log = writer(target);

@@ -15,11 +15,11 @@ class Mailroom {
   public:
     Mailroom(const MemberContext& context, ExtentPool& pool) noexcept : context_(&context), pool_(&pool) {}
 
-    /// Sends to the owner of the VNode whose directory word is `word`, whoever that is by the time the record is visible:
-    /// publishes, fences, looks at the word again and sends again if the owner changed (rule 3). To a VNode without an
-    /// owner it waits in this member's log to itself, where the next owner finds it.
-    [[nodiscard]] tl::expected<void, Failure> send(const AtomicDirectoryWord& word, const RecordHead& head, const void* data,
-                                                   std::uint64_t size) {
+    /// Sends to the owner of the VNode whose directory word is `word`, whoever that is by the time the record is
+    /// visible: publishes, fences, looks at the word again and sends again if the owner changed (rule 3). To a VNode
+    /// without an owner it waits in this member's log to itself, where the next owner finds it.
+    [[nodiscard]] tl::expected<void, Failure> send(const AtomicDirectoryWord& word, const RecordHead& head,
+                                                   const void* data, std::uint64_t size) {
         for (;;) {
             const DirectoryWord before{word.load(std::memory_order_acquire)};
             const std::uint32_t target = before.assigned() ? before.owner().value : context_->slot;
@@ -44,8 +44,8 @@ class Mailroom {
         for (LogReader& reader : readers_) found += reader.poll(visit);
         return found;
     }
-    /// After a poll(): drops the reading ends of logs whose writers are gone by `view` and says so in the segment, so that
-    /// their chunks can be swept once everything in them is consumed.
+    /// After a poll(): drops the reading ends of logs whose writers are gone by `view` and says so in the segment, so
+    /// that their chunks can be swept once everything in them is consumed.
     void leave_logs_of_the_dead(const View& view);
     /// True if poll() would find something. Called after the fence of prepare_sleep().
     [[nodiscard]] bool anything_new() const noexcept;

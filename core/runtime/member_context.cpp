@@ -43,8 +43,9 @@ bool MemberContext::seen_dead(std::uint32_t member, std::uint32_t member_incarna
 
 std::uint32_t MemberContext::failed_members() const {
     const View view = current_view();
-    return static_cast<std::uint32_t>(std::count_if(view.members.begin(), view.members.end(),
-                                                    [](const MemberEntry& entry) { return entry.state == MemberState::failed; }));
+    return static_cast<std::uint32_t>(
+        std::count_if(view.members.begin(), view.members.end(),
+                      [](const MemberEntry& entry) { return entry.state == MemberState::failed; }));
 }
 
 void MemberContext::fail_quietly(Errc code, std::string_view sentence) const noexcept {
@@ -65,7 +66,8 @@ void MemberContext::throw_if_ended() const {
     if (outcome == Outcome::running || outcome == Outcome::completed) return;
     std::string text = segment().outcome_text();
     if (text.empty()) text = outcome == Outcome::interrupted ? "The job was interrupted." : "The job has failed.";
-    const auto code = outcome == Outcome::interrupted ? Errc::interrupted : static_cast<Errc>(segment().header().outcome_code);
+    const auto code =
+        outcome == Outcome::interrupted ? Errc::interrupted : static_cast<Errc>(segment().header().outcome_code);
     throw Error{outcome == Outcome::deciding ? Errc::internal : code, text};
 }
 

@@ -2,9 +2,9 @@
 /// What all parts of the runtime in this process share: the job's memory, this member's place in it, news.
 
 #include "control/attachment.hpp"
+#include "membership/view.hpp"
 #include "memory/extent_pool.hpp"
 #include "memory/settings.hpp"
-#include "membership/view.hpp"
 #include "runtime/domain_layout.hpp"
 
 #include <string>

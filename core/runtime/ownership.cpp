@@ -18,9 +18,9 @@ void DomainState::follow_directory() {
     if (!to_load.empty()) load(to_load);
 }
 
-// The directory gives these VNodes to this member already. The order matters (rule 3): the word was changed first; now a
-// fence, then the logs are scanned. A sender that published too late to be seen looks at the word after its own fence,
-// sees us, and sends again.
+// The directory gives these VNodes to this member already. The order matters (rule 3): the word was changed first; now
+// a fence, then the logs are scanned. A sender that published too late to be seen looks at the word after its own
+// fence, sees us, and sends again.
 void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     MemberRecord& mine = runtime_->context.record();
     std::uint32_t adopted = 0;
@@ -57,8 +57,8 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     if (unfinished_ == 0) runtime_->context.ring_all();
 }
 
-// Puts a VNode to work in the phase that runs, from its commit on. The commit may be of a later phase already: then others
-// have gone on, and this member is about to.
+// Puts a VNode to work in the phase that runs, from its commit on. The commit may be of a later phase already: then
+// others have gone on, and this member is about to.
 void DomainState::enter_phase(VNodeState& self) {
     const CommitSlot& slot = slot_of(record(self.index), *header_, self.commit_number);
     const bool here = slot.phase == phase_ && self.commit_number != 0;
@@ -72,7 +72,8 @@ void DomainState::enter_phase(VNodeState& self) {
     }
     ++unfinished_;
     // Its executor may have died between the commit and the gate, or waiting there.
-    if (here && !initialising_ && checkpoint_due(self.serial) && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
+    if (here && !initialising_ && checkpoint_due(self.serial) &&
+        header_->gate_open.load(std::memory_order_acquire) < self.serial) {
         wait_at_gate(self);
     } else {
         make_ready(self);
@@ -94,7 +95,8 @@ std::unique_ptr<VNodeState> DomainState::restored_state(std::uint32_t vnode) {
         state->stop_called = (slot.flags & commit_stopped) != 0;
         state->sync_round = slot.sync_round;
         state->cast_round = slot.cast_round;
-        if (slot.channel_extent != 0) read_channels(runtime_->pool.data(slot.channel_extent), slot.channel_count, state->channels);
+        if (slot.channel_extent != 0)
+            read_channels(runtime_->pool.data(slot.channel_extent), slot.channel_count, state->channels);
     }
     init_fields(*state, slot);
     shared.wait.store(0, std::memory_order_release);
@@ -141,13 +143,18 @@ void DomainState::give_away(VNodeState& self, std::uint32_t member) {
     DirectoryWord at{word(self.index).load(std::memory_order_acquire)};
     const std::uint32_t v = self.index;
     if (at.executed_by(MemberSlot{runtime_->context.slot}))
-        word(v).compare_exchange_strong(at.bits, at.given_to(MemberSlot{member}).bits);  // seq_cst: as in Service::change_owners
+        word(v).compare_exchange_strong(at.bits,
+                                        at.given_to(MemberSlot{member}).bits);  // seq_cst: as in Service::change_owners
     drop(self);
     header_->directory_news.fetch_add(1, std::memory_order_release);
     runtime_->context.ring_all();
 }
 
-VNodeRecord& DomainState::record(std::uint32_t vnode) const noexcept { return runtime_->context.vnode_record(*header_, vnode); }
-AtomicDirectoryWord& DomainState::word(std::uint32_t vnode) const noexcept { return runtime_->context.directory_word(*header_, vnode); }
+VNodeRecord& DomainState::record(std::uint32_t vnode) const noexcept {
+    return runtime_->context.vnode_record(*header_, vnode);
+}
+AtomicDirectoryWord& DomainState::word(std::uint32_t vnode) const noexcept {
+    return runtime_->context.directory_word(*header_, vnode);
+}
 
 }  // namespace phoenix::detail

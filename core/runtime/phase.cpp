@@ -34,7 +34,8 @@ constexpr int unwind_attempts_max = 1000;
 
 RunResult DomainState::run_phase(bool initialise, std::uint64_t steps, const StepFunction& step) {
     if (in_phase_ || FiberPool::current() != nullptr)
-        throw Error{Errc::wrong_state, fmt::format("run() or initialise() of domain '{}' was called inside a step.", name_)};
+        throw Error{Errc::wrong_state,
+                    fmt::format("run() or initialise() of domain '{}' was called inside a step.", name_)};
     seal();
     const std::uint32_t phase = ++phases_;
     const std::string cell = fmt::format("phase/{}/{}", name_, phase);
@@ -56,10 +57,10 @@ RunResult DomainState::run_phase(bool initialise, std::uint64_t steps, const Ste
     }
     std::memcpy(&ended, recorded.data(), std::min(recorded.size(), sizeof ended));
     if (ended.asked != steps)
-        runtime_->context.fail(Errc::mismatch,
-                               fmt::format("Phase {} of domain '{}' is over and had {} steps, but now {} are asked for: restart with the arguments "
-                                           "of the first run, or start afresh.",
-                                           phase, name_, ended.asked, steps));
+        runtime_->context.fail(Errc::mismatch, fmt::format("Phase {} of domain '{}' is over and had {} steps, but now "
+                                                           "{} are asked for: restart with the arguments "
+                                                           "of the first run, or start afresh.",
+                                                           phase, name_, ended.asked, steps));
     return ended.result;
 }
 
@@ -75,7 +76,8 @@ void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
         record_event(runtime_->context.segment(), EventKind::phase_begun, header_->index, phase);
         break;
     }
-    if (highest <= phase) header_->phase_steps.store(steps, std::memory_order_relaxed);  // shown to people; the same in all members
+    if (highest <= phase)
+        header_->phase_steps.store(steps, std::memory_order_relaxed);  // shown to people; the same in all members
     unfinished_ = 0;
     ready_.clear();
     gate_waiters_.clear();
@@ -143,7 +145,8 @@ void DomainState::run_slice(VNodeState& self) {
         if (self.step >= phase_steps_) return end_step(self);  // a phase of no steps: only its end is committed
         begin_step(self);
     }
-    mine.executing.store(executing_word(header_->index, self.index, self.serial), std::memory_order_relaxed);  // read after a death
+    mine.executing.store(executing_word(header_->index, self.index, self.serial),
+                         std::memory_order_relaxed);  // read after a death
     mine.activity.store(mine.activity.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     self.status = VNodeStatus::running;
     const bool over = runtime_->fibers.resume(self.fiber);
@@ -157,13 +160,16 @@ void DomainState::begin_step(VNodeState& self) {
     if (self.adopted) {
         self.adopted = false;
         if (!std::exchange(resumption_shown_, true))
-            record_event(runtime_->context.segment(), EventKind::resumed, runtime_->context.slot, self.index, resumed_from_, self.step);
+            record_event(runtime_->context.segment(), EventKind::resumed, runtime_->context.slot, self.index,
+                         resumed_from_, self.step);
     }
     self.random_calls = 0;
     self.fresh_halo = false;
     self.fiber = runtime_->fibers.acquire(&DomainState::fiber_entry, &self);
     if (self.fiber == nullptr)
-        runtime_->context.fail(Errc::no_memory, "No address space for another fiber stack: use fewer VNodes that wait at once or a smaller --stack-size.");
+        runtime_->context.fail(
+            Errc::no_memory,
+            "No address space for another fiber stack: use fewer VNodes that wait at once or a smaller --stack-size.");
 }
 
 void DomainState::fiber_entry(void* raw) {
@@ -194,7 +200,8 @@ void DomainState::step_failed(VNodeState& self, const std::exception_ptr& error)
     }
     const MemberContext& context = runtime_->context;
     if (context.job_running())
-        context.fail_quietly(code, fmt::format("VNode {} of domain '{}' threw in step {}: {}", self.index, name_, self.step, what));
+        context.fail_quietly(
+            code, fmt::format("VNode {} of domain '{}' threw in step {}: {}", self.index, name_, self.step, what));
     unwind_all();
     context.throw_if_ended();
 }
@@ -229,7 +236,9 @@ void DomainState::after_step(VNodeState& self) {
         return wait_at_gate(self);
     }
     if (global && due) release_closed(self);
-    if (due || (!global && (!self.print.empty() || record(self.index).commit_wanted.load(std::memory_order_relaxed) != 0))) commit(self, finished);
+    if (due ||
+        (!global && (!self.print.empty() || record(self.index).commit_wanted.load(std::memory_order_relaxed) != 0)))
+        commit(self, finished);
     if (checkpoint && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
         return wait_at_gate(self);
     }
@@ -251,7 +260,8 @@ void DomainState::show_wait(const VNodeState& self, WaitKind kind, std::uint32_t
         mine.wait_since.store(boot_time_ns(), std::memory_order_relaxed);  // both published by the next store
         mine.wait_step.store(self.step, std::memory_order_relaxed);
     }
-    mine.wait.store(static_cast<std::uint64_t>(kind) | std::uint64_t{tag} << 8 | std::uint64_t{peer} << 32, std::memory_order_release);
+    mine.wait.store(static_cast<std::uint64_t>(kind) | std::uint64_t{tag} << 8 | std::uint64_t{peer} << 32,
+                    std::memory_order_release);
 }
 
 void DomainState::go_on(VNodeState& self, bool finished) {
@@ -267,7 +277,8 @@ bool DomainState::open_gates() {
     for (VNodeState* waiter : std::exchange(gate_waiters_, {})) {
         VNodeState& self = *waiter;
         VNodeRecord& mine = record(self.index);
-        const bool committed = slot_of(mine, *header_, self.commit_number).serial == self.serial && self.commit_number != 0;
+        const bool committed =
+            slot_of(mine, *header_, self.commit_number).serial == self.serial && self.commit_number != 0;
         if (!committed) {  // before a cut
             if (cut_closed(self.commit_number)) {
                 opened = true;
@@ -309,7 +320,8 @@ RunResult DomainState::phase_result(std::uint32_t phase) {
     result.stopped = stopped != 0;
     if (stopped != 0 && stopped != options_.vnodes)
         runtime_->context.fail(Errc::invalid_argument,
-                               fmt::format("{} of {} VNodes of domain '{}' called stop() in the last step of phase {}, but VNode {} did not: all must "
+                               fmt::format("{} of {} VNodes of domain '{}' called stop() in the last step of phase {}, "
+                                           "but VNode {} did not: all must "
                                            "call it in the same step; decide by the result of an all_reduce.",
                                            stopped, options_.vnodes, name_, phase, other));
     if (initialising_) result.steps = 0;
@@ -329,7 +341,9 @@ void DomainState::wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std:
                 if (!ready_.empty()) break;
             }
             if (attention.load(std::memory_order_relaxed) != attention_seen_) break;  // looked at again by handle_news
-            if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_relaxed) != collective_seen_) break;
+            if (!collective_waiters_.empty() &&
+                header_->collective_news.load(std::memory_order_relaxed) != collective_seen_)
+                break;
             // Seldom: the clock and a pause take a good part of the time that a message needs from core to core.
             if (look % 64 != 0) continue;
             const std::uint64_t now = boot_time_ns();
@@ -370,7 +384,9 @@ bool DomainState::spin() {
     for (unsigned look = 1;; ++look) {
         if (runtime_->poll() != 0 && !ready_.empty()) return true;
         if (context.record().attention.load(std::memory_order_acquire) != attention_seen_) return true;
-        if (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_acquire) != collective_seen_) return true;
+        if (!collective_waiters_.empty() &&
+            header_->collective_news.load(std::memory_order_acquire) != collective_seen_)
+            return true;
         if (look % 64 == 0 && boot_time_ns() > deadline) return false;
         pause_briefly();
     }
@@ -382,8 +398,10 @@ void DomainState::idle() {
     mine.executing.store(0, std::memory_order_relaxed);  // read after a death only
     mine.waiting.store(1, std::memory_order_release);
     prepare_sleep(mine);
-    const bool news = runtime_->mail.anything_new() || mine.attention.load(std::memory_order_acquire) != attention_seen_ ||
-                      (!collective_waiters_.empty() && header_->collective_news.load(std::memory_order_acquire) != collective_seen_) ||
+    const bool news = runtime_->mail.anything_new() ||
+                      mine.attention.load(std::memory_order_acquire) != attention_seen_ ||
+                      (!collective_waiters_.empty() &&
+                       header_->collective_news.load(std::memory_order_acquire) != collective_seen_) ||
                       !ready_.empty();
     if (news) {
         cancel_sleep(mine);

@@ -16,14 +16,18 @@ void RuntimeState::restore_once_results() {
     (void)once("restart", [&] {
         DIR* directory = opendir(base.c_str());
         if (directory == nullptr)
-            throw Error{Errc::invalid_argument, fmt::format("The restart directory '{}' cannot be read; give the directory that --checkpoint had.", base)};
+            throw Error{
+                Errc::invalid_argument,
+                fmt::format("The restart directory '{}' cannot be read; give the directory that --checkpoint had.",
+                            base)};
         while (const dirent* entry = readdir(directory)) {
             const std::string name = entry->d_name;
             if (name == "." || name == "..") continue;
             const auto opened = checkpoint::open_latest(base + "/" + name, {}, checkpoint::Verification::structure);
             if (!opened) continue;  // reported, if it matters, when the domain of that name asks for it
             for (const checkpoint::Record& saved : opened->reader.cut().records)
-                if (saved.name.substr(0, 5) == "once/") record(saved.name, {reinterpret_cast<const char*>(saved.bytes.data()), saved.bytes.size()});
+                if (saved.name.substr(0, 5) == "once/")
+                    record(saved.name, {reinterpret_cast<const char*>(saved.bytes.data()), saved.bytes.size()});
         }
         closedir(directory);
         return std::string{};

@@ -17,7 +17,8 @@ void DomainState::roll_back_if_needed() {
     // The generation is the number of members that have failed: everybody computes the same one from the view.
     const std::uint32_t failed = context.failed_members();
     std::uint32_t generation = header_->generation.load(std::memory_order_acquire);
-    while (generation < failed && !header_->generation.compare_exchange_weak(generation, failed, std::memory_order_acq_rel)) {
+    while (generation < failed &&
+           !header_->generation.compare_exchange_weak(generation, failed, std::memory_order_acq_rel)) {
     }
     generation = header_->generation.load(std::memory_order_acquire);
     if (generation == generation_) return;
@@ -45,8 +46,8 @@ void DomainState::roll_back_if_needed() {
     done_cursor_ = 0;
     unfinished_ = 0;
     unwinding_ = false;
-    // The slot of the target is intact in every record: it is overwritten only once the next cut is closed. That is long
-    // ago for a member that has just come; it has no VNodes yet, and adopts some only in a later generation.
+    // The slot of the target is intact in every record: it is overwritten only once the next cut is closed. That is
+    // long ago for a member that has just come; it has no VNodes yet, and adopts some only in a later generation.
     const CommitSlot& slot = slot_of(record(0), *header_, target);
     cut_serial_ = target != 0 && slot.number == target ? slot.serial : 0;
     // A stop() that was called after the cut has not happened.
@@ -66,8 +67,8 @@ bool DomainState::everybody_stopped(std::uint32_t generation) const {
     return true;
 }
 
-// Nobody commits any more, so everybody finds the same number; the first to find it writes it down, because those who go on
-// first commit again.
+// Nobody commits any more, so everybody finds the same number; the first to find it writes it down, because those who
+// go on first commit again.
 std::uint64_t DomainState::rollback_target(std::uint32_t generation) {
     std::uint64_t seen = header_->rollback.load(std::memory_order_acquire);
     if (seen >> 32 >= generation) return seen & 0xFFFFFFFF;

@@ -75,8 +75,12 @@ MemberContext begin(int& argc, char**& argv, World* world) {
 }  // namespace
 
 RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
-    : context(begin(argc, argv, the_world)), world(the_world), pool(context.segment(), context.arena(), context.slot), mail(context, pool),
-      fibers(FiberPool::Options{.stack_size_bytes = static_cast<std::size_t>(context.settings.stack_size_bytes)}), faults(context) {
+    : context(begin(argc, argv, the_world)),
+      world(the_world),
+      pool(context.segment(), context.arena(), context.slot),
+      mail(context, pool),
+      fibers(FiberPool::Options{.stack_size_bytes = static_cast<std::size_t>(context.settings.stack_size_bytes)}),
+      faults(context) {
     shown_segment = &context.segment();
     install_last_words(context, fibers);
     record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
@@ -142,10 +146,13 @@ void RuntimeState::record(std::string_view cell_name, std::string_view result) {
 }
 
 std::string RuntimeState::once(std::string_view cell_name, const std::function<std::string()>& f) {
-    if (FiberPool::current() != nullptr) throw Error{Errc::wrong_state, "once(), gather() and domain() must not be called inside a step."};
+    if (FiberPool::current() != nullptr)
+        throw Error{Errc::wrong_state, "once(), gather() and domain() must not be called inside a step."};
     auto cell = find_once_cell(context.segment(), cell_name);
     if (!cell) raise(cell.error());
-    const auto dead = [this](std::uint32_t slot, std::uint32_t incarnation) { return context.seen_dead(slot, incarnation); };
+    const auto dead = [this](std::uint32_t slot, std::uint32_t incarnation) {
+        return context.seen_dead(slot, incarnation);
+    };
     for (;;) {
         const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
         const OnceStatus status = claim_once(**cell, {context.slot, context.incarnation}, dead);
@@ -203,7 +210,8 @@ std::uint32_t RuntimeState::publish_domain(std::uint64_t header_offset, DomainHe
             continue;
         }
         std::uint32_t count = control.domain_count.load(std::memory_order_acquire);
-        while (count < index + 1 && !control.domain_count.compare_exchange_weak(count, index + 1, std::memory_order_acq_rel)) {
+        while (count < index + 1 &&
+               !control.domain_count.compare_exchange_weak(count, index + 1, std::memory_order_acq_rel)) {
         }
         context.ring_all();
         return index;
@@ -213,18 +221,24 @@ std::uint32_t RuntimeState::publish_domain(std::uint64_t header_offset, DomainHe
 
 void RuntimeState::check_name(std::string_view name, std::uint32_t vnodes) const {
     if (name.empty() || name.size() > 50 || name.find('/') != std::string_view::npos)
-        throw Error{Errc::invalid_argument, fmt::format("'{}' is no name for a domain or space: use 1 to 50 characters without '/'.", name)};
-    const bool taken = std::any_of(domains.begin(), domains.end(), [&](const auto& domain) { return domain->name() == name; }) ||
-                       std::any_of(spaces.begin(), spaces.end(), [&](const auto& space) { return space->name() == name; });
-    if (taken) throw Error{Errc::invalid_argument, fmt::format("There is a domain or space '{}' already; names must differ.", name)};
+        throw Error{Errc::invalid_argument,
+                    fmt::format("'{}' is no name for a domain or space: use 1 to 50 characters without '/'.", name)};
+    const bool taken =
+        std::any_of(domains.begin(), domains.end(), [&](const auto& domain) { return domain->name() == name; }) ||
+        std::any_of(spaces.begin(), spaces.end(), [&](const auto& space) { return space->name() == name; });
+    if (taken)
+        throw Error{Errc::invalid_argument,
+                    fmt::format("There is a domain or space '{}' already; names must differ.", name)};
     if (vnodes == 0 || vnodes > vnode_count_max)
-        throw Error{Errc::invalid_argument, fmt::format("'{}' asks for {} VNodes; 1 to {} are possible.", name, vnodes, vnode_count_max)};
+        throw Error{Errc::invalid_argument,
+                    fmt::format("'{}' asks for {} VNodes; 1 to {} are possible.", name, vnodes, vnode_count_max)};
 }
 
 DomainState& RuntimeState::add_domain(std::string_view name, const DomainOptions& options) {
     check_name(name, options.vnodes);
     if (options.commit_every == 0)
-        throw Error{Errc::invalid_argument, fmt::format("Domain '{}' has commit_every = 0; a VNode commits every 1 or more steps.", name)};
+        throw Error{Errc::invalid_argument,
+                    fmt::format("Domain '{}' has commit_every = 0; a VNode commits every 1 or more steps.", name)};
     domains.push_back(std::make_unique<DomainState>(*this, std::string{name}, options));
     return *domains.back();
 }

@@ -39,8 +39,10 @@ PublishedState published_state(Presence presence) {
 }  // namespace
 
 Service::Service(MemberContext& context)
-    : context_(context), kick_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      pool_(context.segment(), context.arena(), context.slot), hangs_(hang_limits(context.settings)),
+    : context_(context),
+      kick_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      pool_(context.segment(), context.arena(), context.slot),
+      hangs_(hang_limits(context.settings)),
       deadlocks_(context) {
     // Signals belong to the application's threads.
     sigset_t all;
@@ -97,7 +99,8 @@ void Service::look_at_member(std::uint32_t slot) {
     const MemberRecord& record = context_.segment().member(slot);
     const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
     if (presence == Presence::empty || presence == Presence::claimed) return;
-    if (!processes_[slot]) processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
+    if (!processes_[slot])
+        processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
     if (liveness_[slot] == Liveness::dead || !processes_[slot]->dead()) return;
     liveness_[slot] = Liveness::dead;
     // Read again: it may have said that it leaves after we looked, and died after that.
@@ -129,7 +132,8 @@ Observation Service::observe() {
     observation.self = MemberSlot{context_.slot};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_.segment().member(slot);
-        // After the view was read: whoever it names has a process that we know, and one that came since is looked at too.
+        // After the view was read: whoever it names has a process that we know, and one that came since is looked at
+        // too.
         if (slot != context_.slot) look_at_member(slot);
         observation.liveness[slot] = liveness_[slot];
         const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
@@ -148,7 +152,8 @@ Observation Service::observe() {
             const std::uint64_t news = domain->directory_news.load(std::memory_order_acquire);
             look_again_ = look_again_ || news != directory_news_[index];
             directory_news_[index] = news;
-            seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space : NameSpaceKind::domain;
+            seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space
+                                                                                      : NameSpaceKind::domain;
             seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
         }
         domains_.push_back(seen);
@@ -186,11 +191,12 @@ bool Service::carry_out(const Decision& decision) {
     if (!decision.lost.empty()) {
         const LostName& lost = decision.lost.front();
         const DomainHeader* space = context_.domain_header(lost.domain);
-        context_.fail_quietly(
-            Errc::member_lost,
-            fmt::format("Member {} died while it had VNode {} of space '{}' ({} of its VNodes in all); a space keeps no state, so "
-                        "it survives hand-over but not death: keep state in the fields of a domain.",
-                        lost.owner.value, lost.vnode.value, space == nullptr ? "?" : space->name.data(), decision.lost.size()));
+        context_.fail_quietly(Errc::member_lost,
+                              fmt::format("Member {} died while it had VNode {} of space '{}' ({} of its VNodes in "
+                                          "all); a space keeps no state, so "
+                                          "it survives hand-over but not death: keep state in the fields of a domain.",
+                                          lost.owner.value, lost.vnode.value,
+                                          space == nullptr ? "?" : space->name.data(), decision.lost.size()));
         return false;
     }
     return true;
@@ -201,11 +207,13 @@ void Service::kill_hung(MemberSlot slot) {
     const ProcessHandle& process = *processes_[slot.value];
     process.signal(SIGKILL);
     pollfd entry{process.descriptor(), POLLIN, 0};
-    if (!process.dead() && (!process.valid() || poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0))
-        context_.fail_quietly(Errc::system,
-                              fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
-                                          "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
-                                          slot.value, context_.segment().member(slot.value).pid));
+    if (!process.dead() &&
+        (!process.valid() || poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0))
+        context_.fail_quietly(
+            Errc::system,
+            fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
+                        "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
+                        slot.value, context_.segment().member(slot.value).pid));
 }
 
 void Service::propose(const View& next) {
@@ -216,7 +224,9 @@ void Service::propose(const View& next) {
     const ViewImage image = image_of(next);
     std::memcpy(context_.segment().view_buffer(buffer), &image, sizeof image);
     // Release: whoever follows the word sees the whole image.
-    if (!current.compare_exchange_strong(word.bits, ViewWord::make(next.number, buffer).bits, std::memory_order_acq_rel)) return;
+    if (!current.compare_exchange_strong(word.bits, ViewWord::make(next.number, buffer).bits,
+                                         std::memory_order_acq_rel))
+        return;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberState before = view_.members[slot].state;
         const MemberState after = next.members[slot].state;
@@ -231,7 +241,8 @@ void Service::propose(const View& next) {
     judge_crashes(next);
     // A coordinator before us may have died between giving VNodes to somebody and saying so: everybody looks again.
     for (std::uint32_t index = 0; index < domain_count_max; ++index)
-        if (DomainHeader* domain = context_.domain_header(index)) domain->directory_news.fetch_add(1, std::memory_order_release);
+        if (DomainHeader* domain = context_.domain_header(index))
+            domain->directory_news.fetch_add(1, std::memory_order_release);
     context_.ring_all();
 }
 
@@ -244,7 +255,8 @@ void Service::change_owners(const std::vector<Reassign>& reassigns) {
     for (const Reassign& change : reassigns) {
         DomainHeader& domain = *context_.domain_header(change.domain);
         std::uint64_t expected = change.expected.bits;
-        // Sequentially consistent: the adopter's scan comes after this, a sender's second look before or after (rule 3).
+        // Sequentially consistent: the adopter's scan comes after this, a sender's second look before or after (rule
+        // 3).
         context_.directory_word(domain, change.vnode.value).compare_exchange_strong(expected, change.desired.bits);
     }
     std::uint32_t last = ~std::uint32_t{0};

@@ -15,8 +15,8 @@
 
 namespace phoenix {
 
-/// Runs from construction to destruction. Everything it decides comes from decide(); it carries out one compare-and-swap
-/// after another, so that it may die anywhere.
+/// Runs from construction to destruction. Everything it decides comes from decide(); it carries out one
+/// compare-and-swap after another, so that it may die anywhere.
 class Service {
   public:
     explicit Service(MemberContext& context);
@@ -58,7 +58,7 @@ class Service {
     std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
     std::uint64_t last_tick_ns_{0};
     std::uint64_t last_sweep_ns_{0};
-    std::uint64_t swept_view_{0};     ///< Nothing is left of those that were gone by this view.
+    std::uint64_t swept_view_{0};  ///< Nothing is left of those that were gone by this view.
     std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
     std::uint32_t looked_at_domains_{0};
     bool placement_was_open_{false};

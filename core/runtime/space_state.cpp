@@ -39,18 +39,26 @@ void SpaceState::seal() {
     std::memcpy(&offset, made.data(), sizeof offset);
     header_ = &context.arena().object<DomainHeader>(offset);
     if (header_->vnodes != options_.vnodes)
-        context.fail(Errc::mismatch, fmt::format("Space '{}' has {} VNodes here and {} in another member: main must be the same in every process.", name_,
-                                                 options_.vnodes, header_->vnodes));
+        context.fail(
+            Errc::mismatch,
+            fmt::format(
+                "Space '{}' has {} VNodes here and {} in another member: main must be the same in every process.",
+                name_, options_.vnodes, header_->vnodes));
     states_.resize(options_.vnodes);
     runtime_->space_by_index[header_->index] = this;
 }
 
-VNodeRecord& SpaceState::record(std::uint32_t vnode) const noexcept { return runtime_->context.vnode_record(*header_, vnode); }
-AtomicDirectoryWord& SpaceState::word(std::uint32_t vnode) const noexcept { return runtime_->context.directory_word(*header_, vnode); }
+VNodeRecord& SpaceState::record(std::uint32_t vnode) const noexcept {
+    return runtime_->context.vnode_record(*header_, vnode);
+}
+AtomicDirectoryWord& SpaceState::word(std::uint32_t vnode) const noexcept {
+    return runtime_->context.directory_word(*header_, vnode);
+}
 
 void SpaceState::check_vnode(const char* call, std::uint32_t vnode) const {
     if (vnode >= options_.vnodes)
-        throw Error{Errc::invalid_argument, fmt::format("{} names VNode {}, but space '{}' has VNodes 0 to {}.", call, vnode, name_, options_.vnodes - 1)};
+        throw Error{Errc::invalid_argument, fmt::format("{} names VNode {}, but space '{}' has VNodes 0 to {}.", call,
+                                                        vnode, name_, options_.vnodes - 1)};
 }
 
 std::vector<std::uint32_t> SpaceState::assume(std::span<const std::uint32_t> vnodes) {
@@ -60,7 +68,9 @@ std::vector<std::uint32_t> SpaceState::assume(std::span<const std::uint32_t> vno
         check_vnode("assume", v);
         DirectoryWord at{word(v).load(std::memory_order_acquire)};
         // One compare-and-swap decides between members that want it. Sequentially consistent, before the scan (rule 3).
-        if (!at.assigned() && word(v).compare_exchange_strong(at.bits, at.assumed_by(MemberSlot{runtime_->context.slot}).bits)) taken.push_back(v);
+        if (!at.assigned() &&
+            word(v).compare_exchange_strong(at.bits, at.assumed_by(MemberSlot{runtime_->context.slot}).bits))
+            taken.push_back(v);
     }
     if (!taken.empty()) load(taken);
     return taken;
@@ -80,13 +90,16 @@ void SpaceState::load(const std::vector<std::uint32_t>& vnodes) {
     pool.for_each([&](ExtentId id, std::uint64_t owner_word, const ExtentOwner& owner) {
         if (owner.kind != ExtentKind::chunk) return;
         scan_chunk(pool, id, owner_word, [&](const RecordRef& ref, const Record& head) {
-            if (head.domain() != header_->index || head.destination >= options_.vnodes || !states_[head.destination] || ref.released()) return;
+            if (head.domain() != header_->index || head.destination >= options_.vnodes || !states_[head.destination] ||
+                ref.released())
+                return;
             file(head.destination, ref);
         });
     });
     for (const std::uint32_t v : vnodes) {
         DirectoryWord at{word(v).load(std::memory_order_acquire)};
-        if (at.state() != OwnerState::active) word(v).compare_exchange_strong(at.bits, at.activated().bits, std::memory_order_acq_rel);
+        if (at.state() != OwnerState::active)
+            word(v).compare_exchange_strong(at.bits, at.activated().bits, std::memory_order_acq_rel);
     }
 }
 
@@ -94,7 +107,8 @@ void SpaceState::release(std::span<const std::uint32_t> vnodes) {
     for (const std::uint32_t v : vnodes) {
         check_vnode("release", v);
         if (!states_[v])
-            throw Error{Errc::wrong_state, fmt::format("release names VNode {} of space '{}', which this member does not own.", v, name_)};
+            throw Error{Errc::wrong_state,
+                        fmt::format("release names VNode {} of space '{}', which this member does not own.", v, name_)};
         commit(v);
         states_[v].reset();
         DirectoryWord at{word(v).load(std::memory_order_acquire)};
@@ -132,17 +146,21 @@ std::vector<std::uint32_t> SpaceState::owned() const {
 void SpaceState::send(std::uint32_t from, std::uint32_t to, std::uint32_t tag, const void* data, std::uint64_t size) {
     check_vnode("send", from);
     check_vnode("send", to);
-    if (tag >= tag_end) throw Error{Errc::invalid_argument, fmt::format("send uses tag {}; tags are 0 to {}.", tag, tag_end - 1)};
+    if (tag >= tag_end)
+        throw Error{Errc::invalid_argument, fmt::format("send uses tag {}; tags are 0 to {}.", tag, tag_end - 1)};
     if (!states_[from])
-        throw Error{Errc::wrong_state, fmt::format("send from VNode {} of space '{}', which this member does not own.", from, name_)};
+        throw Error{Errc::wrong_state,
+                    fmt::format("send from VNode {} of space '{}', which this member does not own.", from, name_)};
     const Settings& settings = runtime_->context.settings;
     if (runtime_->pool.held_bytes() > settings.log_memory_soft) {
         runtime_->mail.reclaim();
         if (runtime_->pool.held_bytes() > settings.log_memory_max)
-            runtime_->context.fail(Errc::no_memory,
-                                   fmt::format("This member holds {} MiB of messages of space '{}' that nobody has received, the last one to VNode {}; raise "
-                                               "--log-memory-max (now {} MiB) or assume the VNodes that they wait for.",
-                                               runtime_->pool.held_bytes() >> 20, name_, to, settings.log_memory_max >> 20));
+            runtime_->context.fail(
+                Errc::no_memory,
+                fmt::format("This member holds {} MiB of messages of space '{}' that nobody has received, the last one "
+                            "to VNode {}; raise "
+                            "--log-memory-max (now {} MiB) or assume the VNodes that they wait for.",
+                            runtime_->pool.held_bytes() >> 20, name_, to, settings.log_memory_max >> 20));
     }
     Channel& channel = states_[from]->channels.at(to);
     const RecordHead head{from, to, tag, 0, channel.send_next++, header_->index, 0};
@@ -205,8 +223,10 @@ void SpaceState::idle(std::uint32_t attention_before) {
     MemberRecord& mine = runtime_->context.record();
     // One of the VNodes stands for the member's wait, so that a deadlock verdict has something to show.
     const auto first = std::find_if(states_.begin(), states_.end(), [](const auto& state) { return state != nullptr; });
-    VNodeRecord* shown = first == states_.end() ? nullptr : &record(static_cast<std::uint32_t>(first - states_.begin()));
-    if (shown != nullptr) shown->wait.store(static_cast<std::uint64_t>(WaitKind::any_message), std::memory_order_release);
+    VNodeRecord* shown =
+        first == states_.end() ? nullptr : &record(static_cast<std::uint32_t>(first - states_.begin()));
+    if (shown != nullptr)
+        shown->wait.store(static_cast<std::uint64_t>(WaitKind::any_message), std::memory_order_release);
     mine.waiting.store(1, std::memory_order_release);
     prepare_sleep(mine);
     if (runtime_->mail.anything_new() || mine.attention.load(std::memory_order_acquire) != attention_before) {

@@ -42,12 +42,13 @@ struct Found {
     bool left{false};
 };
 
-void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& view, ExtentId id, std::uint64_t word, Found& found) {
+void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& view, ExtentId id, std::uint64_t word,
+                 Found& found) {
     const std::uint32_t slot = ExtentOwner::unpack(word).slot;
     const auto& header = *reinterpret_cast<const ChunkHeader*>(pool.data(id));
-    const bool reader_through =
-        gone(view, header.reader) ||
-        (header.reader < member_count_max && context.segment().log_head(header.reader, slot).load(std::memory_order_acquire) == 0);
+    const bool reader_through = gone(view, header.reader) ||
+                                (header.reader < member_count_max &&
+                                 context.segment().log_head(header.reader, slot).load(std::memory_order_acquire) == 0);
     bool all = reader_through;
     if (reader_through)
         scan_chunk(pool, id, word, [&](const RecordRef& ref, const Record& head) {
@@ -67,16 +68,18 @@ void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& vie
 
 bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, const Record& record) {
     const DomainHeader* domain = record.domain() < domain_count_max ? context.domain_header(record.domain()) : nullptr;
-    if (domain == nullptr || record.destination >= domain->vnodes || domain->recovery != static_cast<std::uint32_t>(Recovery::local) ||
+    if (domain == nullptr || record.destination >= domain->vnodes ||
+        domain->recovery != static_cast<std::uint32_t>(Recovery::local) ||
         domain->kind != static_cast<std::uint32_t>(DomainKind::domain))
         return false;
-    // By the commit *before* the one in force. What the commit in force consumed its executor may be about to release this
-    // very moment; done by us first, the chunk could be in other use when it gets there.
+    // By the commit *before* the one in force. What the commit in force consumed its executor may be about to release
+    // this very moment; done by us first, the chunk could be in other use when it gets there.
     VNodeRecord& receiver = context.vnode_record(*domain, record.destination);
     const std::uint64_t number = receiver.select.load(std::memory_order_acquire);
     if (number < 2) return false;
     const CommitSlot& slot = slot_of(receiver, *domain, number - 1);
-    const std::uint64_t before = std::atomic_ref{const_cast<std::uint64_t&>(slot.number)}.load(std::memory_order_acquire);
+    const std::uint64_t before =
+        std::atomic_ref{const_cast<std::uint64_t&>(slot.number)}.load(std::memory_order_acquire);
     const std::uint32_t extent = slot.channel_extent;
     const std::uint32_t count = slot.channel_count;
     // The next commit clears `number` before it touches anything else of this slot.
@@ -86,7 +89,9 @@ bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, co
                receiver.select.load(std::memory_order_relaxed) == number;
     };
     if (before != number - 1 || !intact() || extent == 0) return false;
-    return committed_contains({pool.data(extent), static_cast<std::size_t>(pool.size(extent))}, count, record.source, record.sequence) && intact();
+    return committed_contains({pool.data(extent), static_cast<std::size_t>(pool.size(extent))}, count, record.source,
+                              record.sequence) &&
+           intact();
 }
 
 bool sweep_after_the_dead(const MemberContext& context, ExtentPool& pool, const View& view) {

@@ -1,6 +1,6 @@
 #pragma once
-/// What the dead leave (rule 5): their records stay until the receivers' commits have consumed them, then the memory goes
-/// back to everybody.
+/// What the dead leave (rule 5): their records stay until the receivers' commits have consumed them, then the memory
+/// goes back to everybody.
 
 #include "memory/extent_pool.hpp"
 #include "messaging/record.hpp"
@@ -8,17 +8,17 @@
 
 namespace phoenix {
 
-/// Whether the last commit but one of the record's receiver says that it is consumed: then its executor has said so itself
-/// wherever it knew the record. False if that cannot be told at this moment, and
-/// always with global recovery, where a cut may still be given up.
+/// Whether the last commit but one of the record's receiver says that it is consumed: then its executor has said so
+/// itself wherever it knew the record. False if that cannot be told at this moment, and always with global recovery,
+/// where a cut may still be given up.
 /// @threads Any; the receiver may be committing.
 [[nodiscard]] bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, const Record& record);
 
-/// Gives back extents that members in state FAILED or RETIRED allocated and that nothing reaches any more: no record that is
-/// not consumed, no commit. Returns true if they still hold some that are reached.
+/// Gives back extents that members in state FAILED or RETIRED allocated and that nothing reaches any more: no record
+/// that is not consumed, no commit. Returns true if they still hold some that are reached.
 ///
-/// Every step is a compare-and-swap on an owner word or an idempotent bit: anybody may do it, at any time, any number of
-/// times, and die on the way. A chunk is left alone while its living reader has not said that it is through with the
+/// Every step is a compare-and-swap on an owner word or an idempotent bit: anybody may do it, at any time, any number
+/// of times, and die on the way. A chunk is left alone while its living reader has not said that it is through with the
 /// log (Mailroom::leave_logs_of_the_dead).
 /// @threads Any.
 /// @cost    One load per extent of the node, and a walk over the chunks of the dead.

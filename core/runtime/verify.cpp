@@ -21,9 +21,13 @@ std::uint64_t digest_of(const PartMemory& part, std::uint64_t element_size) {
     const auto last = part.shape.rank == 0 ? 0 : part.shape.extents[part.shape.rank - 1];
     for (std::uint64_t i = 0; i < rows; ++i)
         for (std::uint64_t j = 0; j < lines; ++j) {
-            const auto at = part.shape.rank == 3 ? static_cast<std::ptrdiff_t>(i) * part.strides[0] + static_cast<std::ptrdiff_t>(j) * part.strides[1]
-                                                 : static_cast<std::ptrdiff_t>(j) * part.strides[0] * (part.shape.rank == 2 ? 1 : 0);
-            if (last != 0) XXH3_64bits_update(state, part.origin + at * static_cast<std::ptrdiff_t>(element_size), last * element_size);
+            const auto at = part.shape.rank == 3
+                                ? static_cast<std::ptrdiff_t>(i) * part.strides[0] +
+                                      static_cast<std::ptrdiff_t>(j) * part.strides[1]
+                                : static_cast<std::ptrdiff_t>(j) * part.strides[0] * (part.shape.rank == 2 ? 1 : 0);
+            if (last != 0)
+                XXH3_64bits_update(state, part.origin + at * static_cast<std::ptrdiff_t>(element_size),
+                                   last * element_size);
         }
     const std::uint64_t digest = XXH3_64bits_digest(state);
     XXH3_freeState(state);
@@ -57,17 +61,22 @@ void DomainState::report_difference(const VNodeState& self, const TraceItem* fir
     switch (item.kind) {
         case 0: what = fmt::format("the message to VNode {} with tag {}", item.subject, item.tag); break;
         case 1: what = fmt::format("field '{}'", header_->fields[item.subject].name.data()); break;
-        case 2: what = fmt::format("the value given to {} {}", item.tag == 0 ? "all_reduce" : "broadcast", item.subject); break;
+        case 2:
+            what = fmt::format("the value given to {} {}", item.tag == 0 ? "all_reduce" : "broadcast", item.subject);
+            break;
         case 3: what = "the printed text"; break;
         default: what = "the call of stop()"; break;
     }
     runtime_->context.fail(
         Errc::not_deterministic,
-        fmt::format("--verify-replay: VNode {} of domain '{}', step {}: {} {} when the step was executed a second time in another member. A step must be "
-                    "a function of its fields, its messages, step() and random(): look for static variables, captured locals, "
-                    "uninitialised memory, halos that were not received, clocks and addresses.",
-                    self.index, name_, self.step, what,
-                    first == nullptr || second == nullptr || first->kind != second->kind ? "was there only once" : "came out different"));
+        fmt::format(
+            "--verify-replay: VNode {} of domain '{}', step {}: {} {} when the step was executed a second time in "
+            "another member. A step must be "
+            "a function of its fields, its messages, step() and random(): look for static variables, captured locals, "
+            "uninitialised memory, halos that were not received, clocks and addresses.",
+            self.index, name_, self.step, what,
+            first == nullptr || second == nullptr || first->kind != second->kind ? "was there only once"
+                                                                                 : "came out different"));
 }
 
 // True if the step may be committed here: it was the second execution, and it did the same. False: the VNode has been

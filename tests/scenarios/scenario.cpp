@@ -47,7 +47,8 @@ double folded(phoenix::Domain& domain, Field<double> field) {
 
 /// Ring exchange with a reduction, over the kinds of fields: two-buffer, fixed, resizable.
 void ring(Runtime& runtime, const Arguments& arguments, std::uint32_t commit_every, phoenix::Recovery recovery) {
-    auto domain = runtime.domain("ring", {.vnodes = arguments.vnodes, .commit_every = commit_every, .recovery = recovery, .seed = 7});
+    auto domain = runtime.domain(
+        "ring", {.vnodes = arguments.vnodes, .commit_every = commit_every, .recovery = recovery, .seed = 7});
     const auto x = domain.field<double>("x", Shape{3, 4}, {.buffers = 2, .halo = 1});
     const auto counter = domain.field<double>("counter", Shape{2});
     const auto list = domain.field<double>("list", Shape{0}, {.resizable = true});
@@ -80,14 +81,16 @@ void ring(Runtime& runtime, const Arguments& arguments, std::uint32_t commit_eve
     const double middle = folded(domain, x);
     const auto result = domain.run(arguments.steps - arguments.steps / 2, step);
     char text[256];
-    std::snprintf(text, sizeof text, "steps %llu middle %.17g result %.17g %.17g %.17g", static_cast<unsigned long long>(result.steps), middle,
-                  folded(domain, x), folded(domain, counter), folded(domain, list));
+    std::snprintf(text, sizeof text, "steps %llu middle %.17g result %.17g %.17g %.17g",
+                  static_cast<unsigned long long>(result.steps), middle, folded(domain, x), folded(domain, counter),
+                  folded(domain, list));
     show(runtime, text);
 }
 
 /// Receives from any source; the sum does not depend on the order.
 void any_source(Runtime& runtime, const Arguments& arguments) {
-    auto domain = runtime.domain("any", {.vnodes = arguments.vnodes, .commit_every = 5, .recovery = phoenix::Recovery::global});
+    auto domain =
+        runtime.domain("any", {.vnodes = arguments.vnodes, .commit_every = 5, .recovery = phoenix::Recovery::global});
     const auto total = domain.field<std::uint64_t>("total", Shape{1});
     domain.run(arguments.steps, [&](VNode& self) {
         for (std::uint32_t distance = 1; distance <= 3; ++distance)
@@ -127,7 +130,9 @@ int overflow(int depth) {
     return depth == 0 ? room[0] : overflow(depth - 1) + room[0];
 }
 
-bool at(const VNode& self, std::uint32_t vnode, std::uint64_t step) { return self.index() == vnode && self.step() == step; }
+bool at(const VNode& self, std::uint32_t vnode, std::uint64_t step) {
+    return self.index() == vnode && self.step() == step;
+}
 
 std::map<std::string, Scenario> scenarios() {
     std::map<std::string, Scenario> all;
@@ -180,7 +185,8 @@ std::map<std::string, Scenario> scenarios() {
         (void)self.receive<double>(self.index(), 5);
     });
     all["prints"] = stepping([](VNode& self, auto) {
-        if (self.step() % 10 == 0) self.print("VNode " + std::to_string(self.index()) + " step " + std::to_string(self.step()) + "\n");
+        if (self.step() % 10 == 0)
+            self.print("VNode " + std::to_string(self.index()) + " step " + std::to_string(self.step()) + "\n");
     });
     all["non-commutative"] = stepping([](VNode& self, auto) {
         // 2x2 matrices do not commute; the product in the order of VNodes is known.
@@ -222,7 +228,8 @@ std::map<std::string, Scenario> scenarios() {
     });
     all["too-much-memory"] = stepping([](VNode& self, auto) {
         const std::vector<double> megabyte(1 << 17, 1.0);
-        for (int i = 0; i < 100'000; ++i) self.send((self.index() + 1) % self.count(), 1, std::span<const double>{megabyte});
+        for (int i = 0; i < 100'000; ++i)
+            self.send((self.index() + 1) % self.count(), 1, std::span<const double>{megabyte});
     });
     all["two-domains-of-one-name"] = [](Runtime& runtime, const Arguments& a) {
         (void)runtime.domain("d", {.vnodes = a.vnodes});

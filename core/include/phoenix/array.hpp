@@ -50,7 +50,8 @@ struct Region {
         outer[inner] = 1;
         for (std::uint64_t i = 0; i < outer[0]; ++i)
             for (std::uint64_t j = 0; j < outer[1]; ++j) {
-                T* run = first + static_cast<std::ptrdiff_t>(i) * strides[0] + static_cast<std::ptrdiff_t>(j) * strides[1];
+                T* run =
+                    first + static_cast<std::ptrdiff_t>(i) * strides[0] + static_cast<std::ptrdiff_t>(j) * strides[1];
                 if (contiguous) {
                     visit(run, extents[inner]);
                 } else {
@@ -81,7 +82,9 @@ class ArrayView {
     [[nodiscard]] T* data() const noexcept { return origin_; }
 
     T& operator()(std::ptrdiff_t i) const noexcept { return origin_[i * strides_[0]]; }
-    T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) const noexcept { return origin_[i * strides_[0] + j * strides_[1]]; }
+    T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) const noexcept {
+        return origin_[i * strides_[0] + j * strides_[1]];
+    }
     T& operator()(std::ptrdiff_t i, std::ptrdiff_t j, std::ptrdiff_t k) const noexcept {
         return origin_[i * strides_[0] + j * strides_[1] + k * strides_[2]];
     }

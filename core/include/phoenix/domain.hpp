@@ -20,8 +20,8 @@ enum class Recovery : std::uint8_t {
 };
 
 struct DomainOptions {
-    std::uint32_t vnodes = 0;       ///< V, 1 .. 2^24; fixed for the life of the job.
-    std::uint32_t commit_every = 1; ///< Steps between commits of a VNode (global: between cuts).
+    std::uint32_t vnodes = 0;        ///< V, 1 .. 2^24; fixed for the life of the job.
+    std::uint32_t commit_every = 1;  ///< Steps between commits of a VNode (global: between cuts).
     Recovery recovery = Recovery::local;
     std::uint64_t seed = 0;                   ///< Of VNode::random().
     std::uint32_t collective_bytes_max = 48;  ///< Largest value of an all_reduce, per VNode.
@@ -41,9 +41,11 @@ class DomainState;
 
 /// Part of VNode `vnode` after a run, for gather().
 [[nodiscard]] PartMemory gathered_part(DomainState& domain, std::uint32_t field, std::uint32_t vnode);
-[[nodiscard]] std::uint32_t add_field(DomainState& domain, std::string_view name, ElementClass element, std::size_t size,
-                                      const std::function<Shape(std::uint32_t)>& shape_of, const FieldOptions& options);
-[[nodiscard]] std::string gather_once(DomainState& domain, std::uint32_t field, const std::function<std::string()>& produce);
+[[nodiscard]] std::uint32_t add_field(DomainState& domain, std::string_view name, ElementClass element,
+                                      std::size_t size, const std::function<Shape(std::uint32_t)>& shape_of,
+                                      const FieldOptions& options);
+[[nodiscard]] std::string gather_once(DomainState& domain, std::uint32_t field,
+                                      const std::function<std::string()>& produce);
 [[nodiscard]] std::uint32_t vnode_count(const DomainState& domain) noexcept;
 
 /// Results of once() and gather() travel as bytes.
@@ -52,7 +54,8 @@ template <typename R>
     if constexpr (std::is_same_v<R, std::string>) {
         return value;
     } else {
-        static_assert(std::is_trivially_copyable_v<R>, "a recorded result must be void, a string or trivially copyable");
+        static_assert(std::is_trivially_copyable_v<R>,
+                      "a recorded result must be void, a string or trivially copyable");
         return {reinterpret_cast<const char*>(&value), sizeof value};
     }
 }
@@ -85,8 +88,8 @@ class Gathered {
     std::uint32_t field_;
 };
 
-/// Handle on a domain of the job. Calls are collective: every member makes the same ones in the same order, members that
-/// come late make them again from the top of main.
+/// Handle on a domain of the job. Calls are collective: every member makes the same ones in the same order, members
+/// that come late make them again from the top of main.
 class Domain {
   public:
     explicit Domain(detail::DomainState& state) noexcept : state_(&state) {}
@@ -114,11 +117,12 @@ class Domain {
     /// Runs `step` up to `steps` times for each VNode; returns when every VNode has committed its last step. A phase
     /// that is over already (this process came late, or the job was restarted) is skipped and gives back its result.
     ///
-    /// @error step_failed, deadlock, not_deterministic, no_memory, mismatch, ...  The run ended; the same in all members.
+    /// @error step_failed, deadlock, not_deterministic, no_memory, mismatch, ...  The run ended; the same in all
+    /// members.
     RunResult run(std::uint64_t steps, const StepFunction& step);
 
-    /// Gives `f` the whole field after a run: one member executes it, its result (void, string or trivially copyable) is
-    /// recorded and given to all. Nobody begins the next phase before it is done.
+    /// Gives `f` the whole field after a run: one member executes it, its result (void, string or trivially copyable)
+    /// is recorded and given to all. Nobody begins the next phase before it is done.
     template <typename T, typename F>
     auto gather(Field<T> field, F&& f) {
         using R = std::invoke_result_t<F, const Gathered<T>&>;

@@ -17,7 +17,8 @@ struct FieldOptions {
     unsigned buffers = 1;
     /// Layers of neighbours' values around the part, undefined at the start of a step. Only with buffers = 2.
     unsigned halo = 0;
-    /// The part is a list whose length changes from step to step (rank 1, buffers = 1); a commit costs a copy if changed.
+    /// The part is a list whose length changes from step to step (rank 1, buffers = 1); a commit costs a copy if
+    /// changed.
     bool resizable = false;
 };
 
@@ -52,7 +53,8 @@ template <typename T>
 /// Handle on a field of a domain; a value, the same in all members.
 template <typename T>
 struct Field {
-    static_assert(std::is_trivially_copyable_v<T>, "elements of a field live in shared memory: they must be trivially copyable");
+    static_assert(std::is_trivially_copyable_v<T>,
+                  "elements of a field live in shared memory: they must be trivially copyable");
     std::uint32_t index{0};
 };
 
@@ -100,7 +102,8 @@ class FieldPart {
         return make<U>(detail::part_memory(*self_, field_, access));
     }
     template <typename U>
-    static Region<U> layers(const ArrayView<U>& part, unsigned axis, std::ptrdiff_t offset, std::uint64_t width) noexcept {
+    static Region<U> layers(const ArrayView<U>& part, unsigned axis, std::ptrdiff_t offset,
+                            std::uint64_t width) noexcept {
         Region<U> region = part.interior();
         region.first += offset * region.strides[axis];
         region.extents[axis] = width;

@@ -58,7 +58,7 @@ class Space {
         send_bytes(from, to, tag, values.data(), values.size_bytes());
     }
     template <typename T>
-        requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
     void send(std::uint32_t from, std::uint32_t to, std::uint32_t tag, const T& value) {
         send_bytes(from, to, tag, &value, sizeof value);
     }

@@ -130,9 +130,9 @@ class VNode {
     }
     /// Sends one trivially copyable value.
     template <typename T>
-        requires std::is_trivially_copyable_v<T> && (!requires(const T& value) { value.data(); }) &&
-                 (!requires(const T& value) { value.strides; })
-    void send(std::uint32_t to, std::uint32_t tag, const T& value) const {
+    requires std::is_trivially_copyable_v<T> &&(!requires(const T& value) { value.data(); }) &&
+        (!requires(const T& value) { value.strides; }) void send(std::uint32_t to, std::uint32_t tag,
+                                                                 const T& value) const {
         detail::send_bytes(*state_, to, tag, &value, sizeof value);
     }
     /// Sends a strided region, e.g. self[heat].edge(0, Side::low); written in place, not packed first.
@@ -193,14 +193,16 @@ class VNode {
         return in_place<T>(detail::receive_any_bytes(*state_, tag));
     }
     /// Whether a message from `from` with `tag` is there. Only in domains with recovery = global.
-    [[nodiscard]] bool probe(std::uint32_t from, std::uint32_t tag) const { return detail::probe_bytes(*state_, from, tag); }
+    [[nodiscard]] bool probe(std::uint32_t from, std::uint32_t tag) const {
+        return detail::probe_bytes(*state_, from, tag);
+    }
 
     /// Combines the values of all VNodes, in the order of their numbers over a fixed tree: the same bits whoever owns
     /// what. Every VNode must take part, in the same order of collectives.
     ///
     /// @param op  sum, min, max or any callable T(const T&, const T&), associative; it need not commute.
     template <typename Op, typename T>
-        requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
     [[nodiscard]] T all_reduce(Op op, T value) const {
         all_reduce(op, std::span<T>{&value, 1});
         return value;
@@ -228,7 +230,7 @@ class VNode {
     }
     /// Gives every VNode the value of VNode `root`.
     template <typename T>
-        requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
     [[nodiscard]] T broadcast(std::uint32_t root, T value) const {
         detail::broadcast_bytes(*state_, root, &value, sizeof value);
         return value;

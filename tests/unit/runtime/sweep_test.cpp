@@ -39,11 +39,13 @@ class SweepTest : public ::testing::Test {
         domain_->record_stride = sizeof(VNodeRecord) + 2 * sizeof(CommitSlot);
         domain_->records_offset = *context_.arena().reserve(2 * std::uint64_t{domain_->record_stride});
         context_.header().domains[0].store(offset);
-        view_ = with_failed(with_active(with_active(next_of({}), MemberSlot{living}, Incarnation{1}), MemberSlot{dead}, Incarnation{1}),
-                            MemberSlot{dead});
+        view_ = with_failed(
+            with_active(with_active(next_of({}), MemberSlot{living}, Incarnation{1}), MemberSlot{dead}, Incarnation{1}),
+            MemberSlot{dead});
         ours_ = std::make_unique<ExtentPool>(context_.segment(), context_.arena(), living);
         theirs_ = std::make_unique<ExtentPool>(context_.segment(), context_.arena(), dead);
-        log_ = std::make_unique<LogWriter>(*theirs_, context_.arena(), context_.segment().log_head(living, dead), dead, living);
+        log_ = std::make_unique<LogWriter>(*theirs_, context_.arena(), context_.segment().log_head(living, dead), dead,
+                                           living);
     }
 
     void send(std::uint64_t sequence, std::size_t bytes) {
@@ -66,7 +68,9 @@ class SweepTest : public ::testing::Test {
     /// Extents that the dead member holds, by kind.
     std::map<ExtentKind, int> held() const {
         std::map<ExtentKind, int> count;
-        ours_->for_each([&](ExtentId, std::uint64_t, const ExtentOwner& owner) { count[owner.kind] += owner.slot == dead ? 1 : 0; });
+        ours_->for_each([&](ExtentId, std::uint64_t, const ExtentOwner& owner) {
+            count[owner.kind] += owner.slot == dead ? 1 : 0;
+        });
         return count;
     }
     bool sweep() { return sweep_after_the_dead(context_, *ours_, view_); }
