@@ -61,7 +61,7 @@ void fiber_switch(benchmark::State& state) {
     phoenix::FiberPool pool{{}};
     phoenix::Fiber* fiber = pool.acquire(
         [](void*) {
-            while (!over) phoenix::FiberPool::suspend();
+            while (!over) phoenix::FiberPool::suspend();  // NOLINT(bugprone-infinite-loop): changed while suspended
         },
         nullptr);
     for (auto _ : state) pool.resume(fiber);

@@ -134,12 +134,18 @@ bool at(const VNode& self, std::uint32_t vnode, std::uint64_t step) {
     return self.index() == vnode && self.step() == step;
 }
 
-std::map<std::string, Scenario> scenarios() {
-    std::map<std::string, Scenario> all;
+using Scenarios = std::map<std::string, Scenario>;
+
+/// Right use: results must not depend on who dies when.
+void add_right_use(Scenarios& all) {
     all["ring"] = [](Runtime& r, const Arguments& a) { ring(r, a, 1, phoenix::Recovery::local); };
     all["ring-commit-every-3"] = [](Runtime& r, const Arguments& a) { ring(r, a, 3, phoenix::Recovery::local); };
     all["ring-global"] = [](Runtime& r, const Arguments& a) { ring(r, a, 4, phoenix::Recovery::global); };
     all["any-source"] = any_source;
+}
+
+/// Steps that end their executors or the run.
+void add_crashes(Scenarios& all) {
     all["throws"] = stepping([](VNode& self, auto) {
         if (at(self, 3, 5)) throw std::runtime_error("the plate has melted");
     });
@@ -162,6 +168,10 @@ std::map<std::string, Scenario> scenarios() {
     all["deadlock"] = stepping([](VNode& self, auto) {
         if (self.step() == 4 && self.index() < 2) (void)self.receive<double>(1 - self.index(), 77);
     });
+}
+
+/// Wrong calls in a step.
+void add_wrong_calls(Scenarios& all) {
     all["stop"] = stepping([](VNode& self, auto) {
         if (self.step() == 6) self.stop();
     });
@@ -184,6 +194,10 @@ std::map<std::string, Scenario> scenarios() {
         self.send(self.index(), 5, self.step() == 4 ? static_cast<double>(getpid()) : 1.0);
         (void)self.receive<double>(self.index(), 5);
     });
+}
+
+/// What steps may do besides.
+void add_other_steps(Scenarios& all) {
     all["prints"] = stepping([](VNode& self, auto) {
         if (self.step() % 10 == 0)
             self.print("VNode " + std::to_string(self.index()) + " step " + std::to_string(self.step()) + "\n");
@@ -231,6 +245,10 @@ std::map<std::string, Scenario> scenarios() {
         for (int i = 0; i < 100'000; ++i)
             self.send((self.index() + 1) % self.count(), 1, std::span<const double>{megabyte});
     });
+}
+
+/// Wrong declarations.
+void add_wrong_declarations(Scenarios& all) {
     all["two-domains-of-one-name"] = [](Runtime& runtime, const Arguments& a) {
         (void)runtime.domain("d", {.vnodes = a.vnodes});
         (void)runtime.domain("d", {.vnodes = a.vnodes});
@@ -259,6 +277,10 @@ std::map<std::string, Scenario> scenarios() {
         auto domain = runtime.domain("d", {.vnodes = a.vnodes});
         domain.initialise([](VNode& self) { self.send(0, 1, 1.0); });
     };
+}
+
+/// Programs of several phases, and of spaces.
+void add_programs(Scenarios& all) {
     all["main-throws"] = [](Runtime&, const Arguments&) { throw std::runtime_error("main has had enough"); };
     all["many-phases"] = [](Runtime& runtime, const Arguments& a) {
         auto domain = runtime.domain("d", {.vnodes = a.vnodes});
@@ -290,6 +312,16 @@ std::map<std::string, Scenario> scenarios() {
         (void)space.assume(mine);
         (void)space.receive();
     };
+}
+
+Scenarios scenarios() {
+    Scenarios all;
+    add_right_use(all);
+    add_crashes(all);
+    add_wrong_calls(all);
+    add_other_steps(all);
+    add_wrong_declarations(all);
+    add_programs(all);
     return all;
 }
 
