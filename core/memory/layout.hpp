@@ -177,7 +177,6 @@ enum class EventKind : std::uint32_t {
     phase_begun,  ///< subject: domain; detail: phase
     phase_ended,  ///< subject: domain; detail: phase
     checkpoint_written,  ///< subject: domain; detail: step
-    long_wait,           ///< subject: VNode; detail: step
     rolled_back,         ///< subject: domain; detail: step
     restored,            ///< subject: domain; detail: step of the checkpoint
     checkpoint_skipped   ///< subject: domain; detail: number of damaged checkpoints passed over

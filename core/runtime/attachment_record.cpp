@@ -25,8 +25,10 @@ tl::expected<MemberContext, Failure> register_member() {
         record.order = context.header().next_order.fetch_add(1, std::memory_order_relaxed);  // only a ticket
         context.slot = slot;
         context.incarnation = record.incarnation;
+        const Capabilities capabilities = discover();
+        context.capabilities = capabilities.names();
         context.oversubscribed =
-            context.header().expected_members.load(std::memory_order_relaxed) > discover().cores;  // a hint only
+            context.header().expected_members.load(std::memory_order_relaxed) > capabilities.cores;  // a hint only
         record.generation.store(context.failed_members(), std::memory_order_relaxed);  // executes nothing older
         // Whoever sees `present` sees the identity above.
         record.presence.store(static_cast<std::uint32_t>(Presence::present), std::memory_order_release);

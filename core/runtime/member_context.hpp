@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace phoenix {
 
@@ -18,7 +19,8 @@ struct MemberContext {
     Settings settings;
     std::uint32_t slot{0};
     std::uint32_t incarnation{0};
-    bool oversubscribed{false};  ///< Members outnumber cores: sleep at once instead of spinning.
+    std::vector<std::string> capabilities;  ///< Of this node, hence of all its members.
+    bool oversubscribed{false};             ///< Members outnumber cores: sleep at once instead of spinning.
 
     [[nodiscard]] ControlSegment& segment() const noexcept { return *access.segment; }
     [[nodiscard]] ControlHeader& header() const noexcept { return access.segment->header(); }

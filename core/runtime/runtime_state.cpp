@@ -189,12 +189,10 @@ void RuntimeState::wait_for_news(std::uint32_t attention_before) {
 }
 
 std::uint32_t RuntimeState::next_member() const {
-    const View view = context.current_view();
-    for (std::uint32_t distance = 1; distance < member_count_max; ++distance) {
-        const std::uint32_t slot = (context.slot + distance) % member_count_max;
-        if (view.is_active(MemberSlot{slot})) return slot;
-    }
-    return context.slot;
+    const std::vector<MemberSlot> active = service->members().active_members();
+    if (active.empty()) return context.slot;
+    const auto next = std::upper_bound(active.begin(), active.end(), MemberSlot{context.slot});
+    return next == active.end() ? active.front().value : next->value;
 }
 
 std::uint32_t RuntimeState::publish_domain(std::uint64_t header_offset, DomainHeader& header) {

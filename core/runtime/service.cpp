@@ -125,8 +125,25 @@ void Service::beat_and_watch() {
     }
 }
 
+// The registries of this process follow the view; readers of it are never blocked.
+void Service::register_members() {
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberEntry& entry = view_.members[slot];
+        if (entry.state == MemberState::empty) continue;
+        const RegisteredMember* known = members_.find(MemberSlot{slot});
+        if (known != nullptr && known->incarnation == entry.incarnation) {
+            if (known->state != entry.state) (void)members_.set_state(MemberSlot{slot}, entry.incarnation, entry.state);
+        } else {
+            (void)members_.put({MemberSlot{slot}, entry.state, entry.incarnation, context_.segment().member(slot).pid,
+                                context_.capabilities});
+        }
+    }
+}
+
 Observation Service::observe() {
+    const ViewNumber before = view_.number;
     view_ = context_.current_view();
+    if (view_.number != before) register_members();
     Observation observation;
     observation.view = &view_;
     observation.self = MemberSlot{context_.slot};

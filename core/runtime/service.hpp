@@ -4,6 +4,7 @@
 
 #include "membership/heartbeat.hpp"
 #include "membership/reconcile.hpp"
+#include "membership/registry.hpp"
 #include "runtime/deadlock.hpp"
 #include "runtime/member_context.hpp"
 
@@ -26,6 +27,8 @@ class Service {
 
     /// Makes it look at members and owners now. Any thread.
     void kick() noexcept;
+    /// Who is there, as of the last view looked at. Any thread, without a lock.
+    [[nodiscard]] const MemberRegistry& members() const noexcept { return members_; }
     /// Members have died or hung in this job: nothing collective of MPI may be called any more.
     [[nodiscard]] bool seen_deaths() const noexcept { return deaths_.load(std::memory_order_relaxed); }
 
@@ -36,6 +39,7 @@ class Service {
     void look_at_member(std::uint32_t slot);
     void beat_and_watch();
     void reconcile();
+    void register_members();
     [[nodiscard]] Observation observe();
     /// False if nothing was to be done.
     [[nodiscard]] bool carry_out(const Decision& decision);
@@ -54,6 +58,7 @@ class Service {
     std::array<std::unique_ptr<ProcessHandle>, member_count_max> processes_;
     LivenessTable liveness_{};
     View view_;
+    MemberRegistry members_;
     std::vector<DomainObservation> domains_;
     std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
     std::uint64_t last_tick_ns_{0};

@@ -4,6 +4,7 @@
 #include "pflight/supervisor.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <exception>
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ examples:
   pflight run --help)";
 
 int complain(const std::string& sentence, int status) {
-    fmt::print(stderr, "pflight: {}\n", sentence);
+    std::fputs(fmt::format("pflight: {}\n", sentence).c_str(), stderr);  // nobody may be reading
     return status;
 }
 

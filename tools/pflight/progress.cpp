@@ -123,7 +123,8 @@ void ProgressDisplay::clear() {
 
 void ProgressDisplay::line(const std::string& text) {
     clear();
-    fmt::print(stderr, "{}\n", text);
+    // Not fmt::print, which throws when nobody reads any more: the job goes on.
+    std::fputs((text + "\n").c_str(), stderr);
     std::fflush(stderr);
 }
 
@@ -136,7 +137,7 @@ void ProgressDisplay::update(std::uint32_t living_members) {
         case Style::json: line(progress_json(now, *before_)); break;
         case Style::plain: line("pflight: " + progress_text(now, *before_)); break;
         case Style::redrawn:
-            fmt::print(stderr, "\r\033[K{}", progress_text(now, *before_));
+            std::fputs(("\r\033[K" + progress_text(now, *before_)).c_str(), stderr);
             std::fflush(stderr);
             line_open_ = true;
             break;

@@ -123,7 +123,6 @@ void Timeline::take(const Event& event, const ControlSegment& segment) {
         case EventKind::checkpoint_written:
             last_checkpoint_ = event.detail;
             return tell(fmt::format("checkpoint of step {} written", event.detail));
-        case EventKind::long_wait: return tell(fmt::format("VNode {} waits in step {}", event.subject, event.detail));
         case EventKind::rolled_back:
             return tell(fmt::format("domain {}: back to step {}", event.subject, event.detail));
         case EventKind::restored:
