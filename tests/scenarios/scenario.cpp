@@ -247,6 +247,21 @@ void add_other_steps(Scenarios& all) {
     });
 }
 
+/// Says at once which member executes which step, as often as it does.
+void add_bystanders(Scenarios& all) {
+    all["bystanders"] = [](Runtime& runtime, const Arguments& a) {
+        auto domain = runtime.domain("d", {.vnodes = a.vnodes});
+        const auto f = domain.field<double>("f", Shape{1}, {.buffers = 2});
+        domain.run(a.steps, [&](VNode& self) {
+            self.send((self.index() + 1) % self.count(), 1, self[f].now()(0));
+            self[f].next()(0) = self.receive<double>((self.index() + self.count() - 1) % self.count(), 1) + 1;
+            const std::string line = "ran " + std::to_string(self.index()) + " " + std::to_string(self.step()) + " " +
+                                     std::to_string(runtime.member()) + "\n";
+            if (write(STDOUT_FILENO, line.data(), line.size()) < 0) throw std::runtime_error("nobody reads");
+        });
+    };
+}
+
 /// Wrong declarations.
 void add_wrong_declarations(Scenarios& all) {
     all["two-domains-of-one-name"] = [](Runtime& runtime, const Arguments& a) {
@@ -320,6 +335,7 @@ Scenarios scenarios() {
     add_crashes(all);
     add_wrong_calls(all);
     add_other_steps(all);
+    add_bystanders(all);
     add_wrong_declarations(all);
     add_programs(all);
     return all;

@@ -163,6 +163,20 @@ def prints_once():
         expect(lines == wanted, lines)
 
 
+def bystanders_do_not_repeat():
+    """Promise I7: a death makes only the steps of the dead member's own VNodes be executed again."""
+    for step in (3, 40, 77):
+        out = good("--fault", f"kill:1@{step}", "--fault", f"kill:2@{step + 10}", SCENARIO, "bystanders", "12", "100")
+        runs = {}
+        for line in out.split("\n")[:-1]:
+            _, vnode, at, member = line.split()
+            runs.setdefault((int(vnode), int(at)), []).append(int(member))
+        expect(len(runs) == 12 * 100, "every step was executed", len(runs))
+        repeated = {key: members for key, members in runs.items() if len(members) > 1}
+        for key, members in repeated.items():
+            expect(members[0] in (1, 2), f"VNode {key[0]} repeated step {key[1]}, but who executed it first lives: {members}")
+
+
 def surplus_members():
     wanted = good(SCENARIO, "ring", "2", "40", members=1)
     got = good("--fault", "kill:0@3", "--fault", "kill:1@5", SCENARIO, "ring", "2", "40", members=5)
@@ -215,6 +229,7 @@ CASES = {
     "UnwritableCheckpoints": unwritable_checkpoints,
     "VerifyReplay": verify_replay,
     "PrintsOnce": prints_once,
+    "BystandersDoNotRepeat": bystanders_do_not_repeat,
     "SurplusMembers": surplus_members,
     "Alone": alone,
     "StepThrows": refused("throws", r"VNode 3 of domain 'd' threw in step 5: the plate has melted"),
