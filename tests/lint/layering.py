@@ -57,7 +57,7 @@ THIRD_PARTY = {
     "gtest/": ["tests/"],
     "gmock/": ["tests/"],
     "benchmark/": ["bench/"],
-    "sanitizer/": ["core/runtime/fiber"],
+    "sanitizer/": ["core/runtime/fiber", "tests/"],
 }
 
 # System headers (regular expression) -> path prefixes of the files that may include them. Files of core/ only.
