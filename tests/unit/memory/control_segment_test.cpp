@@ -22,19 +22,19 @@ using testing_tools::value_or_throw;
 /// A job id whose names are gone when the test ends.
 class ControlSegmentTest : public testing::Test {
   protected:
-    void TearDown() override { ControlSegment::remove(id); }
+    void TearDown() override { ControlSegment::remove(id_); }
 
     [[nodiscard]] bool name_exists() const {
-        return FileDescriptor{shm_open(control_name(id).c_str(), O_RDONLY | O_CLOEXEC, 0)}.valid();
+        return FileDescriptor{shm_open(control_name(id_).c_str(), O_RDONLY | O_CLOEXEC, 0)}.valid();
     }
     [[nodiscard]] FileDescriptor open_file() const {
-        return FileDescriptor{shm_open(control_name(id).c_str(), O_RDWR | O_CLOEXEC, 0)};
+        return FileDescriptor{shm_open(control_name(id_).c_str(), O_RDWR | O_CLOEXEC, 0)};
     }
     /// Makes the segment in a process that is dead on return.
     template <typename Fill>
     void create_and_die(Fill&& fill) {
         ChildProcess child{[&] {
-            ControlSegment segment = value_or_throw(ControlSegment::create(id));
+            ControlSegment segment = value_or_throw(ControlSegment::create(id_));
             fill(segment);
             segment.publish();
             return 0;
@@ -43,30 +43,30 @@ class ControlSegmentTest : public testing::Test {
         ASSERT_TRUE(name_exists());
     }
     void expect_refused() const {
-        const auto second = ControlSegment::create(id);
+        const auto second = ControlSegment::create(id_);
         ASSERT_FALSE(second);
         EXPECT_EQ(second.error().code, Errc::refused);
-        EXPECT_THAT(second.error().sentence, HasSubstr(id));
+        EXPECT_THAT(second.error().sentence, HasSubstr(id_));
         EXPECT_TRUE(name_exists());
     }
     [[nodiscard]] bool listed_alive() const {
         const std::vector<FoundJob> jobs = find_jobs();
         const auto found =
-            std::find_if(jobs.begin(), jobs.end(), [&](const FoundJob& job) { return job.job_id == id; });
+            std::find_if(jobs.begin(), jobs.end(), [&](const FoundJob& job) { return job.job_id == id_; });
         return found != jobs.end() && found->alive;
     }
 
-    const std::string id{testing_tools::unique_job_id()};
+    const std::string id_{testing_tools::unique_job_id()};
 };
 
 TEST_F(ControlSegmentTest, WhoAttachesSeesWhatTheCreatorMade) {
-    ControlSegment made = value_or_throw(ControlSegment::create(id));
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));
     made.header().settings_size = 77;
     made.member(255).steps = 12;
     made.log_head(3, 250) = 99;
     made.publish();
-    const ControlSegment other = value_or_throw(ControlSegment::attach(id));
-    EXPECT_EQ(other.job_id(), id);
+    const ControlSegment other = value_or_throw(ControlSegment::attach(id_));
+    EXPECT_EQ(other.job_id(), id_);
     EXPECT_EQ(other.header().settings_size, 77U);
     EXPECT_EQ(other.member(255).steps, 12U);
     EXPECT_EQ(other.log_head(3, 250), 99U);
@@ -77,7 +77,7 @@ TEST_F(ControlSegmentTest, WhoAttachesSeesWhatTheCreatorMade) {
 }
 
 TEST_F(ControlSegmentTest, ItsTablesDoNotOverlap) {
-    const ControlSegment segment = value_or_throw(ControlSegment::create(id));
+    const ControlSegment segment = value_or_throw(ControlSegment::create(id_));
     const auto* base = reinterpret_cast<const std::byte*>(&segment.header());
     const auto offset = [&](const void* place) { return static_cast<const std::byte*>(place) - base; };
     EXPECT_LE(offset(&segment.header() + 1), offset(&segment.member(0)));
@@ -92,7 +92,7 @@ TEST_F(ControlSegmentTest, ItsTablesDoNotOverlap) {
 }
 
 TEST_F(ControlSegmentTest, OnlyItsOwnerMayOpenIt) {
-    const ControlSegment segment = value_or_throw(ControlSegment::create(id));
+    const ControlSegment segment = value_or_throw(ControlSegment::create(id_));
     struct stat info {};
     ASSERT_EQ(fstat(open_file().get(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777U, 0600U);
@@ -107,57 +107,57 @@ TEST_F(ControlSegmentTest, AnIdThatCannotBeAFileNameIsRefused) {
 }
 
 TEST_F(ControlSegmentTest, AJobThatIsNotThereIsNamed) {
-    const auto attached = ControlSegment::attach(id);
+    const auto attached = ControlSegment::attach(id_);
     ASSERT_FALSE(attached);
     EXPECT_EQ(attached.error().code, Errc::system);
-    EXPECT_THAT(attached.error().sentence, HasSubstr(id));
+    EXPECT_THAT(attached.error().sentence, HasSubstr(id_));
 }
 
 TEST_F(ControlSegmentTest, AnUnfinishedOneCannotBeAttachedTo) {
     {
-        const FileDescriptor empty{shm_open(control_name(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-        const auto attached = ControlSegment::attach(id);
+        const FileDescriptor empty{shm_open(control_name(id_).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+        const auto attached = ControlSegment::attach(id_);
         ASSERT_FALSE(attached);
         EXPECT_EQ(attached.error().code, Errc::wrong_state);
     }
-    ControlSegment made = value_or_throw(ControlSegment::create(id));  // its maker left it empty
-    const auto attached = ControlSegment::attach(id);
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));  // its maker left it empty
+    const auto attached = ControlSegment::attach(id_);
     ASSERT_FALSE(attached);
     EXPECT_EQ(attached.error().code, Errc::wrong_state);
     made.publish();
-    EXPECT_TRUE(ControlSegment::attach(id));
+    EXPECT_TRUE(ControlSegment::attach(id_));
 }
 
 TEST_F(ControlSegmentTest, AnotherVersionIsRefusedNamingBoth) {
-    ControlSegment made = value_or_throw(ControlSegment::create(id));
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));
     made.header().version = layout_version + 41;
     made.publish();
-    const auto attached = ControlSegment::attach(id);
+    const auto attached = ControlSegment::attach(id_);
     ASSERT_FALSE(attached);
     EXPECT_EQ(attached.error().code, Errc::mismatch);
     EXPECT_THAT(attached.error().sentence, HasSubstr(std::to_string(layout_version + 41)));
 }
 
 TEST_F(ControlSegmentTest, AnotherSizeIsRefused) {
-    ControlSegment made = value_or_throw(ControlSegment::create(id));
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));
     made.publish();
     ASSERT_EQ(ftruncate(open_file().get(), control_size_bytes + 4096), 0);
-    const auto attached = ControlSegment::attach(id);
+    const auto attached = ControlSegment::attach(id_);
     ASSERT_FALSE(attached);
     EXPECT_EQ(attached.error().code, Errc::mismatch);
 }
 
 TEST_F(ControlSegmentTest, ALivingJobKeepsItsId) {
-    ControlSegment made = value_or_throw(ControlSegment::create(id));
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));
     made.header().settings_size = 5;
     made.publish();
     expect_refused();
     EXPECT_TRUE(listed_alive());
-    EXPECT_EQ(value_or_throw(ControlSegment::attach(id)).header().settings_size, 5U);
+    EXPECT_EQ(value_or_throw(ControlSegment::attach(id_)).header().settings_size, 5U);
 }
 
 TEST_F(ControlSegmentTest, ALivingJobOfAnotherSizeKeepsItsIdToo) {
-    ControlSegment made = value_or_throw(ControlSegment::create(id));
+    ControlSegment made = value_or_throw(ControlSegment::create(id_));
     made.publish();
     ASSERT_EQ(ftruncate(open_file().get(), control_size_bytes + 4096), 0);
     expect_refused();
@@ -173,7 +173,7 @@ TEST_F(ControlSegmentTest, WhatADeadJobLeftIsReplacedByAnEmptyOne) {
         segment.decide_outcome(Outcome::failed, Errc::internal, "old");
     });
     EXPECT_FALSE(listed_alive());
-    const ControlSegment made = value_or_throw(ControlSegment::create(id));
+    const ControlSegment made = value_or_throw(ControlSegment::create(id_));
     EXPECT_EQ(made.header().settings_size, 0U);
     EXPECT_EQ(made.member(7).steps, 0U);
     EXPECT_EQ(made.outcome(), Outcome::running);
@@ -188,10 +188,10 @@ TEST_F(ControlSegmentTest, AMemberThatLivesKeepsTheJobOfADeadCreator) {
         segment.member(200).presence = static_cast<std::uint32_t>(Presence::present);
     });
     expect_refused();
-    const ControlSegment old = value_or_throw(ControlSegment::attach(id));
+    const ControlSegment old = value_or_throw(ControlSegment::attach(id_));
     old.member(200).start_time -= 1;  // the pid was given to another process
     EXPECT_FALSE(old.in_use());
-    EXPECT_TRUE(ControlSegment::create(id));
+    EXPECT_TRUE(ControlSegment::create(id_));
 }
 
 TEST_F(ControlSegmentTest, AnAgentThatLivesKeepsTheJobOfADeadCreator) {
@@ -201,8 +201,8 @@ TEST_F(ControlSegmentTest, AnAgentThatLivesKeepsTheJobOfADeadCreator) {
         segment.header().agent_pid = static_cast<std::uint32_t>(test);
     });
     expect_refused();
-    value_or_throw(ControlSegment::attach(id)).header().agent_pid = 0;
-    EXPECT_TRUE(ControlSegment::create(id));
+    value_or_throw(ControlSegment::attach(id_)).header().agent_pid = 0;
+    EXPECT_TRUE(ControlSegment::create(id_));
 }
 
 TEST_F(ControlSegmentTest, OnlyDeadJobsAreCleanedAway) {
@@ -216,7 +216,7 @@ TEST_F(ControlSegmentTest, OnlyDeadJobsAreCleanedAway) {
 }
 
 TEST_F(ControlSegmentTest, TheFirstOutcomeStands) {
-    ControlSegment segment = value_or_throw(ControlSegment::create(id));
+    ControlSegment segment = value_or_throw(ControlSegment::create(id_));
     EXPECT_EQ(segment.outcome_text(), "");
     const std::array<std::string, 2> sentences{std::string(4000, 'a'), std::string(3000, 'b')};
     constexpr int rounds = 3000;
@@ -253,7 +253,7 @@ TEST_F(ControlSegmentTest, TheFirstOutcomeStands) {
 }
 
 TEST_F(ControlSegmentTest, ALongOutcomeIsCutAndEnds) {
-    ControlSegment segment = value_or_throw(ControlSegment::create(id));
+    ControlSegment segment = value_or_throw(ControlSegment::create(id_));
     std::fill(segment.header().outcome_text.begin(), segment.header().outcome_text.end(), '#');
     const char after = segment.header().settings[0];
     EXPECT_TRUE(segment.decide_outcome(Outcome::failed, Errc::internal, std::string(10'000, 'z')));

@@ -23,10 +23,10 @@ class ExtentPoolTest : public testing::Test {
     ExtentId allocate(ExtentPool& from, std::uint64_t bytes, ExtentKind kind = ExtentKind::state) {
         return value_or_throw(from.allocate(bytes, kind));
     }
-    [[nodiscard]] ExtentOwner owner(ExtentId id) const { return ExtentOwner::unpack(pool.owner_word(id)); }
+    [[nodiscard]] ExtentOwner owner(ExtentId id) const { return ExtentOwner::unpack(pool_.owner_word(id)); }
 
-    TestJob job;
-    ExtentPool pool{job.segment, job.arena, 3};
+    TestJob job_;
+    ExtentPool pool_{job_.segment, job_.arena, 3};
 };
 
 TEST(ExtentOwnerTest, FieldsDoNotMeet) {
@@ -53,50 +53,50 @@ TEST_F(ExtentPoolTest, AnExtentHoldsWhatWasAskedForAndNoOtherBytes) {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
     for (int repeat = 0; repeat < 3; ++repeat) {
         for (const std::uint64_t bytes : sizes) {
-            const ExtentId id = allocate(pool, bytes);
-            EXPECT_GE(pool.size(id), std::max<std::uint64_t>(bytes, 256));
-            EXPECT_TRUE(bytes <= 256 || pool.size(id) < 2 * bytes);
-            EXPECT_EQ(pool.data(id), job.arena.at(pool.offset(id)));
-            ranges.emplace_back(pool.offset(id), pool.offset(id) + pool.size(id));
+            const ExtentId id = allocate(pool_, bytes);
+            EXPECT_GE(pool_.size(id), std::max<std::uint64_t>(bytes, 256));
+            EXPECT_TRUE(bytes <= 256 || pool_.size(id) < 2 * bytes);
+            EXPECT_EQ(pool_.data(id), job_.arena.at(pool_.offset(id)));
+            ranges.emplace_back(pool_.offset(id), pool_.offset(id) + pool_.size(id));
         }
     }
     std::sort(ranges.begin(), ranges.end());
     EXPECT_GE(ranges.front().first, extent_table_end);
     for (std::size_t i = 1; i < ranges.size(); ++i) EXPECT_LE(ranges[i - 1].second, ranges[i].first);
-    EXPECT_LE(ranges.back().second, job.segment.header().arena_end);
+    EXPECT_LE(ranges.back().second, job_.segment.header().arena_end);
 }
 
 TEST_F(ExtentPoolTest, TheOwnerWordSaysWhoseItIs) {
-    const ExtentId id = value_or_throw(pool.allocate(1000, ExtentKind::payload, 5, 77));
+    const ExtentId id = value_or_throw(pool_.allocate(1000, ExtentKind::payload, 5, 77));
     const ExtentOwner first = owner(id);
     EXPECT_EQ(first.kind, ExtentKind::payload);
     EXPECT_EQ(first.slot, 3U);
     EXPECT_EQ(first.domain, 5U);
     EXPECT_EQ(first.vnode, 77U);
-    pool.assign(id, ExtentKind::lasting, 6, 78);
+    pool_.assign(id, ExtentKind::lasting, 6, 78);
     EXPECT_EQ(owner(id).vnode, 78U);
     EXPECT_GT(owner(id).version, first.version);
-    pool.free(id);
+    pool_.free(id);
     EXPECT_EQ(owner(id).kind, ExtentKind::cached);
 }
 
 TEST_F(ExtentPoolTest, WhatIsFreedIsUsedFirst) {
-    const ExtentId id = allocate(pool, 5000);
-    allocate(pool, 5000);
-    const std::uint64_t before = pool.owner_word(id);
-    pool.free(id);
-    EXPECT_EQ(allocate(pool, 8192), id);
-    EXPECT_NE(pool.owner_word(id), before) << "a sweeper with the old word must not free the new use";
-    EXPECT_NE(allocate(pool, 8192), id);
+    const ExtentId id = allocate(pool_, 5000);
+    allocate(pool_, 5000);
+    const std::uint64_t before = pool_.owner_word(id);
+    pool_.free(id);
+    EXPECT_EQ(allocate(pool_, 8192), id);
+    EXPECT_NE(pool_.owner_word(id), before) << "a sweeper with the old word must not free the new use";
+    EXPECT_NE(allocate(pool_, 8192), id);
 }
 
 TEST_F(ExtentPoolTest, WhatOneDoesNotNeedGoesToTheOthers) {
     std::vector<ExtentId> ids(200);
-    for (ExtentId& id : ids) id = allocate(pool, 65536);
-    const std::uint32_t count = pool.count();
-    for (const ExtentId id : ids) pool.free(id);
-    const Arena mapped = job.map_again();
-    ExtentPool other{job.segment, mapped, 4};
+    for (ExtentId& id : ids) id = allocate(pool_, 65536);
+    const std::uint32_t count = pool_.count();
+    for (const ExtentId id : ids) pool_.free(id);
+    const Arena mapped = job_.map_again();
+    ExtentPool other{job_.segment, mapped, 4};
     std::set<ExtentId> taken;
     for (int i = 0; i < 100; ++i) {
         const ExtentId id = allocate(other, 65536);
@@ -104,62 +104,62 @@ TEST_F(ExtentPoolTest, WhatOneDoesNotNeedGoesToTheOthers) {
         EXPECT_TRUE(taken.insert(id).second);
     }
     EXPECT_EQ(other.count(), count) << "new memory was taken although there was free memory";
-    for (int i = 0; i < 64; ++i) EXPECT_TRUE(taken.insert(allocate(pool, 65536)).second);
+    for (int i = 0; i < 64; ++i) EXPECT_TRUE(taken.insert(allocate(pool_, 65536)).second);
 }
 
 TEST_F(ExtentPoolTest, HugeExtentsAreNotKeptByOne) {
-    const ExtentId id = allocate(pool, 64ULL << 20);
-    pool.free(id);
-    const Arena mapped = job.map_again();
-    ExtentPool other{job.segment, mapped, 4};
+    const ExtentId id = allocate(pool_, 64ULL << 20);
+    pool_.free(id);
+    const Arena mapped = job_.map_again();
+    ExtentPool other{job_.segment, mapped, 4};
     EXPECT_EQ(allocate(other, 64ULL << 20), id);
 }
 
 TEST_F(ExtentPoolTest, OnlyLogMemoryCountsAsHeld) {
-    const ExtentId state = allocate(pool, 1000, ExtentKind::state);
-    EXPECT_EQ(pool.held_bytes(), 0U);
-    const ExtentId payload = allocate(pool, 1000, ExtentKind::payload);
-    EXPECT_EQ(pool.held_bytes(), 1024U);
-    const ExtentId chunk = allocate(pool, 65536, ExtentKind::cached);
-    EXPECT_EQ(pool.held_bytes(), 1024U);
-    pool.assign(chunk, ExtentKind::chunk, 0, 0);
-    EXPECT_EQ(pool.held_bytes(), 1024U + 65536);
-    pool.free(state);
-    pool.free(payload);
-    EXPECT_EQ(pool.held_bytes(), 65536U);
-    pool.free(chunk);
-    EXPECT_EQ(pool.held_bytes(), 0U);
+    const ExtentId state = allocate(pool_, 1000, ExtentKind::state);
+    EXPECT_EQ(pool_.held_bytes(), 0U);
+    const ExtentId payload = allocate(pool_, 1000, ExtentKind::payload);
+    EXPECT_EQ(pool_.held_bytes(), 1024U);
+    const ExtentId chunk = allocate(pool_, 65536, ExtentKind::cached);
+    EXPECT_EQ(pool_.held_bytes(), 1024U);
+    pool_.assign(chunk, ExtentKind::chunk, 0, 0);
+    EXPECT_EQ(pool_.held_bytes(), 1024U + 65536);
+    pool_.free(state);
+    pool_.free(payload);
+    EXPECT_EQ(pool_.held_bytes(), 65536U);
+    pool_.free(chunk);
+    EXPECT_EQ(pool_.held_bytes(), 0U);
 }
 
 TEST_F(ExtentPoolTest, TheSweeperFreesOnlyWhatItSaw) {
-    const ExtentId id = allocate(pool, 65536, ExtentKind::payload);
-    const std::uint64_t seen = pool.owner_word(id);
-    pool.assign(id, ExtentKind::payload, 0, 0);
-    EXPECT_FALSE(pool.free_swept(id, seen)) << "it has a new use";
-    const std::uint64_t now = pool.owner_word(id);
-    const Arena mapped = job.map_again();
-    ExtentPool sweeper{job.segment, mapped, 4};
+    const ExtentId id = allocate(pool_, 65536, ExtentKind::payload);
+    const std::uint64_t seen = pool_.owner_word(id);
+    pool_.assign(id, ExtentKind::payload, 0, 0);
+    EXPECT_FALSE(pool_.free_swept(id, seen)) << "it has a new use";
+    const std::uint64_t now = pool_.owner_word(id);
+    const Arena mapped = job_.map_again();
+    ExtentPool sweeper{job_.segment, mapped, 4};
     EXPECT_TRUE(sweeper.free_swept(id, now));
-    EXPECT_FALSE(pool.free_swept(id, now)) << "freed twice, it would be given out twice";
+    EXPECT_FALSE(pool_.free_swept(id, now)) << "freed twice, it would be given out twice";
     EXPECT_EQ(allocate(sweeper, 65536), id);
     EXPECT_NE(allocate(sweeper, 65536), id);
 }
 
 TEST_F(ExtentPoolTest, ForEachVisitsWhatSomebodyHas) {
-    const ExtentId state = allocate(pool, 300);
-    const ExtentId lasting = allocate(pool, 300, ExtentKind::lasting);
-    const ExtentId cached = allocate(pool, 300);
-    const ExtentId swept = allocate(pool, 300);
-    pool.free(cached);
-    ASSERT_TRUE(pool.free_swept(swept, pool.owner_word(swept)));
+    const ExtentId state = allocate(pool_, 300);
+    const ExtentId lasting = allocate(pool_, 300, ExtentKind::lasting);
+    const ExtentId cached = allocate(pool_, 300);
+    const ExtentId swept = allocate(pool_, 300);
+    pool_.free(cached);
+    ASSERT_TRUE(pool_.free_swept(swept, pool_.owner_word(swept)));
     std::set<ExtentId> visited;
-    pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& who) {
+    pool_.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& who) {
         visited.insert(id);
-        EXPECT_EQ(word, pool.owner_word(id));
+        EXPECT_EQ(word, pool_.owner_word(id));
         EXPECT_EQ(who.slot, 3U);
     });
     EXPECT_EQ(visited, (std::set<ExtentId>{state, lasting, cached}));
-    EXPECT_GT(pool.count(), 4U) << "the rest of the group is free";
+    EXPECT_GT(pool_.count(), 4U) << "the rest of the group is free";
 }
 
 TEST(ExtentPoolSmallTest, ExhaustionIsASentenceAndWhatIsFreedCanBeHad) {
@@ -236,22 +236,22 @@ class Worker {
 TEST_F(ExtentPoolTest, TwoProcessesThatGrowThePoolMakeDifferentExtents) {
     constexpr std::size_t each = 150;
     const auto grow = [&](ExtentPool& own, std::uint32_t self, std::uint32_t other) {
-        job.segment.member(self).steps = 1;
-        while (job.segment.member(other).steps == 0) sched_yield();
+        job_.segment.member(self).steps = 1;
+        while (job_.segment.member(other).steps == 0) sched_yield();
         for (std::size_t i = 0; i < each; ++i) allocate(own, 1U << 19);
     };
     ChildProcess child{[&] {
-        const Arena mapped = job.map_again();
-        ExtentPool theirs{job.segment, mapped, 9};
+        const Arena mapped = job_.map_again();
+        ExtentPool theirs{job_.segment, mapped, 9};
         grow(theirs, 9, 3);
         return 0;
     }};
-    grow(pool, 3, 9);
+    grow(pool_, 3, 9);
     ASSERT_EQ(child.ended(), 0);
     std::set<std::uint64_t> places;
     std::size_t of_child = 0;
-    pool.for_each([&](ExtentId id, std::uint64_t, const ExtentOwner& who) {
-        EXPECT_TRUE(places.insert(pool.offset(id)).second);
+    pool_.for_each([&](ExtentId id, std::uint64_t, const ExtentOwner& who) {
+        EXPECT_TRUE(places.insert(pool_.offset(id)).second);
         of_child += who.slot == 9 ? 1 : 0;
     });
     EXPECT_EQ(places.size(), 2 * each) << "each group of two is used up";
@@ -260,14 +260,14 @@ TEST_F(ExtentPoolTest, TwoProcessesThatGrowThePoolMakeDifferentExtents) {
 
 TEST_F(ExtentPoolTest, NoExtentEverHasTwoOwnersWhileMembersAreKilled) {
     constexpr std::uint64_t own_life = 1'000'000;  // never below the oldest living one
-    Worker own{pool, own_life, 1};
+    Worker own{pool_, own_life, 1};
     std::mt19937 random{7};
     for (std::uint64_t life = 1; life <= 40; ++life) {
-        std::atomic<std::uint64_t>& started = job.segment.member(9).steps;
+        std::atomic<std::uint64_t>& started = job_.segment.member(9).steps;
         started = 0;
         ChildProcess child{[&] {
-            const Arena mapped = job.map_again();
-            ExtentPool theirs{job.segment, mapped, 9};
+            const Arena mapped = job_.map_again();
+            ExtentPool theirs{job_.segment, mapped, 9};
             Worker worker{theirs, life, life};
             for (;;) {
                 if (!worker.work_once()) return 1;
@@ -279,15 +279,15 @@ TEST_F(ExtentPoolTest, NoExtentEverHasTwoOwnersWhileMembersAreKilled) {
         for (std::uint64_t until = started + random() % 100; started < until;) ASSERT_TRUE(own.work_once());
         ASSERT_EQ(child.killed(), -SIGKILL) << "the child met an extent that somebody else holds";
         own.forget_before(life + 1);
-        pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& who) {
+        pool_.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& who) {
             if (who.slot != 9) return;
-            EXPECT_TRUE(pool.free_swept(id, word));
+            EXPECT_TRUE(pool_.free_swept(id, word));
         });
     }
     // What the free lists hold is there once.
     std::set<ExtentId> taken;
-    const std::uint32_t count = pool.count();
-    while (pool.count() == count) ASSERT_TRUE(taken.insert(allocate(pool, 9000)).second);
+    const std::uint32_t count = pool_.count();
+    while (pool_.count() == count) ASSERT_TRUE(taken.insert(allocate(pool_, 9000)).second);
 }
 
 }  // namespace

@@ -22,12 +22,12 @@ class ChannelTest : public testing::Test {
         made.tag_kind = tag << 8;
         return {&made, nullptr};
     }
-    void file(std::uint64_t sequence, std::uint32_t tag) { channel.insert(record(sequence, tag)); }
+    void file(std::uint64_t sequence, std::uint32_t tag) { channel_.insert(record(sequence, tag)); }
     /// Sequence of what take() gave.
-    std::optional<std::uint64_t> taken(std::uint32_t tag) { return sequence_of(channel.take(tag)); }
-    std::optional<std::uint64_t> taken_next() { return sequence_of(channel.take_next()); }
+    std::optional<std::uint64_t> taken(std::uint32_t tag) { return sequence_of(channel_.take(tag)); }
+    std::optional<std::uint64_t> taken_next() { return sequence_of(channel_.take_next()); }
 
-    Channel channel;
+    Channel channel_;
 
   private:
     static std::optional<std::uint64_t> sequence_of(const std::optional<RecordRef>& ref) {
@@ -73,25 +73,25 @@ TEST_F(ChannelTest, TakesByTagInTheOrderOfTheChannel) {
     for (std::uint64_t i = 0; i < 6; ++i) file(i, i % 2 == 0 ? 1 : 2);
     EXPECT_EQ(taken(2), 1U);
     EXPECT_EQ(taken(2), 3U);
-    EXPECT_TRUE(channel.has(1));
-    EXPECT_FALSE(channel.has(3));
+    EXPECT_TRUE(channel_.has(1));
+    EXPECT_FALSE(channel_.has(3));
     EXPECT_EQ(taken(3), std::nullopt);
     EXPECT_EQ(taken(1), 0U);
     EXPECT_EQ(taken(1), 2U);
-    EXPECT_EQ(channel.consumed.low, 4U);
+    EXPECT_EQ(channel_.consumed.low, 4U);
     EXPECT_EQ(taken_next(), 4U);
     EXPECT_EQ(taken(1), std::nullopt);
     EXPECT_EQ(taken_next(), 5U);
-    EXPECT_TRUE(channel.empty());
+    EXPECT_TRUE(channel_.empty());
     EXPECT_EQ(taken_next(), std::nullopt);
-    EXPECT_EQ(channel.consumed.low, 6U);
+    EXPECT_EQ(channel_.consumed.low, 6U);
 }
 
 TEST_F(ChannelTest, WhatOvertookWaitsForTheOneBefore) {
     file(0, 1);
     file(2, 1);
     file(3, 7);
-    EXPECT_FALSE(channel.has(7)) << "record 1 may have the tag as well";
+    EXPECT_FALSE(channel_.has(7)) << "record 1 may have the tag as well";
     EXPECT_EQ(taken(7), std::nullopt);
     EXPECT_EQ(taken(1), 0U);
     EXPECT_EQ(taken(1), std::nullopt);
@@ -103,29 +103,29 @@ TEST_F(ChannelTest, WhatOvertookWaitsForTheOneBefore) {
 }
 
 TEST_F(ChannelTest, ConsumedOnesAboveAreNoGaps) {
-    channel.consumed.low = 9;
-    channel.consumed.above = {10, 11, 13};
+    channel_.consumed.low = 9;
+    channel_.consumed.above = {10, 11, 13};
     file(14, 1);
     file(12, 2);
     EXPECT_EQ(taken(1), std::nullopt) << "9 is missing";
     file(9, 3);
     EXPECT_EQ(taken(1), 14U);
-    EXPECT_EQ(channel.consumed.above, (std::vector<std::uint64_t>{10, 11, 13, 14}));
+    EXPECT_EQ(channel_.consumed.above, (std::vector<std::uint64_t>{10, 11, 13, 14}));
     EXPECT_EQ(taken_next(), 9U);
     EXPECT_EQ(taken_next(), 12U);
-    EXPECT_EQ(channel.consumed.low, 15U);
-    EXPECT_TRUE(channel.consumed.above.empty());
+    EXPECT_EQ(channel_.consumed.low, 15U);
+    EXPECT_TRUE(channel_.consumed.above.empty());
 }
 
 TEST_F(ChannelTest, DuplicatesAreFoundPendingOrConsumed) {
     for (const std::uint64_t sequence : {0U, 1U, 2U, 4U}) file(sequence, 1);
     ASSERT_EQ(taken(1), 0U);
-    EXPECT_TRUE(channel.consumed.contains(0));
-    EXPECT_EQ(channel.find_pending(0), nullptr) << "taken, though its place in the list is not reused yet";
-    ASSERT_NE(channel.find_pending(4), nullptr);
-    EXPECT_EQ(channel.find_pending(4)->record->sequence, 4U);
-    EXPECT_EQ(channel.find_pending(3), nullptr);
-    EXPECT_EQ(channel.find_pending(5), nullptr);
+    EXPECT_TRUE(channel_.consumed.contains(0));
+    EXPECT_EQ(channel_.find_pending(0), nullptr) << "taken, though its place in the list is not reused yet";
+    ASSERT_NE(channel_.find_pending(4), nullptr);
+    EXPECT_EQ(channel_.find_pending(4)->record->sequence, 4U);
+    EXPECT_EQ(channel_.find_pending(3), nullptr);
+    EXPECT_EQ(channel_.find_pending(5), nullptr);
 }
 
 TEST_F(ChannelTest, AnyOrderOfArrivalGivesTheSameOrderOfConsumption) {
@@ -145,14 +145,14 @@ TEST_F(ChannelTest, AnyOrderOfArrivalGivesTheSameOrderOfConsumption) {
     }
     for (std::uint64_t tag = 0; tag < 3; ++tag)
         for (std::size_t i = 0; i < consumed[tag].size(); ++i) ASSERT_EQ(consumed[tag][i], i * 3 + tag);
-    EXPECT_EQ(channel.consumed.low, count);
-    EXPECT_TRUE(channel.empty());
+    EXPECT_EQ(channel_.consumed.low, count);
+    EXPECT_TRUE(channel_.empty());
 }
 
 TEST_F(ChannelTest, ALongQueueIsWorkedOffFromTheFront) {
     for (std::uint64_t i = 0; i < 1000; ++i) file(i, 1);
     for (std::uint64_t i = 0; i < 900; ++i) ASSERT_EQ(taken(1), i);
-    EXPECT_LT(channel.pending.size(), 300U) << "what is consumed takes no room";
+    EXPECT_LT(channel_.pending.size(), 300U) << "what is consumed takes no room";
     for (std::uint64_t i = 1000; i < 1100; ++i) file(i, 1);
     for (std::uint64_t i = 900; i < 1100; ++i) ASSERT_EQ(taken(1), i);
 }

@@ -17,41 +17,41 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 
 class Doorbell : public testing::Test {
   protected:
-    TestJob job;
-    MemberRecord& self{job.segment.member(0)};
+    TestJob job_;
+    MemberRecord& self_{job_.segment.member(0)};
 };
 
 TEST_F(Doorbell, RungBeforeItSleepsAMemberDoesNotSleep) {
-    prepare_sleep(self);
-    ring_if_sleeping(self);
-    EXPECT_EQ(self.sleeping, 0U);
-    sleep_until_rung(self, 3600 * second_ns);  // would outlast the test
-    prepare_sleep(self);
-    cancel_sleep(self);
-    EXPECT_EQ(self.sleeping, 0U);
+    prepare_sleep(self_);
+    ring_if_sleeping(self_);
+    EXPECT_EQ(self_.sleeping, 0U);
+    sleep_until_rung(self_, 3600 * second_ns);  // would outlast the test
+    prepare_sleep(self_);
+    cancel_sleep(self_);
+    EXPECT_EQ(self_.sleeping, 0U);
 }
 
 TEST_F(Doorbell, NobodyRingsAfterATimeout) {
     const std::uint64_t before = boot_time_ns();
-    prepare_sleep(self);
-    sleep_until_rung(self, 20'000'000);
+    prepare_sleep(self_);
+    sleep_until_rung(self_, 20'000'000);
     EXPECT_GE(boot_time_ns(), before + 10'000'000);  // the clocks need not agree to the last digit
-    EXPECT_EQ(self.sleeping, 0U) << "others would wake it for nothing";
+    EXPECT_EQ(self_.sleeping, 0U) << "others would wake it for nothing";
 }
 
 TEST_F(Doorbell, AttentionCountsAndWakes) {
-    ring_attention(self);
-    EXPECT_EQ(self.attention, 1U);
-    EXPECT_EQ(self.sleeping, 0U);
-    prepare_sleep(self);
-    ring_attention(self);
-    EXPECT_EQ(self.attention, 2U);
-    sleep_until_rung(self, 3600 * second_ns);
+    ring_attention(self_);
+    EXPECT_EQ(self_.attention, 1U);
+    EXPECT_EQ(self_.sleeping, 0U);
+    prepare_sleep(self_);
+    ring_attention(self_);
+    EXPECT_EQ(self_.attention, 2U);
+    sleep_until_rung(self_, 3600 * second_ns);
 }
 
 TEST_F(Doorbell, AProcessThatSleepsIsWokenByAnother) {
     ChildProcess child{[&] {
-        MemberRecord& theirs = job.segment.member(1);
+        MemberRecord& theirs = job_.segment.member(1);
         for (;;) {
             prepare_sleep(theirs);
             if (theirs.attention != 0) return 0;
@@ -59,8 +59,8 @@ TEST_F(Doorbell, AProcessThatSleepsIsWokenByAnother) {
         }
     }};
     // Most likely asleep in the kernel by then; rung too early, it does not sleep at all.
-    while (job.segment.member(1).sleeping == 0) sched_yield();
-    ring_attention(job.segment.member(1));
+    while (job_.segment.member(1).sleeping == 0) sched_yield();
+    ring_attention(job_.segment.member(1));
     EXPECT_EQ(child.ended(), 0);
 }
 
@@ -109,15 +109,15 @@ TEST_F(Doorbell, NoWakeUpIsLostBetweenTwoProcesses) {
     constexpr std::uint64_t rounds_max = 300'000;
     constexpr std::uint64_t last = ~std::uint64_t{0};
     ChildProcess child{[&] {
-        PingPong theirs{job, 1, 0};
+        PingPong theirs{job_, 1, 0};
         for (std::uint64_t number = 1; number <= rounds_max; ++number) {
             if (!theirs.wait_for(number)) return 1;
-            if (job.segment.member(1).activity == last) return 0;
+            if (job_.segment.member(1).activity == last) return 0;
             theirs.publish(number);
         }
         return 0;
     }};
-    PingPong own{job, 0, 1};
+    PingPong own{job_, 0, 1};
     const std::uint64_t enough = boot_time_ns() + 5 * second_ns;
     std::uint64_t number = 1;
     for (; number <= rounds_max && boot_time_ns() < enough; ++number) {

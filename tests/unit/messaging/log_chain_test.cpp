@@ -23,7 +23,7 @@ TEST_F(LogChain, PayloadsOfEverySizeArriveByteForByte) {
     const std::vector<RecordRef> found = read_all();
     ASSERT_EQ(found.size(), sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-        ASSERT_TRUE(is_whole(*found[i].record, pool, i, sizes[i])) << "record " << i << " of " << sizes[i] << " bytes";
+        ASSERT_TRUE(is_whole(*found[i].record, pool_, i, sizes[i])) << "record " << i << " of " << sizes[i] << " bytes";
         const RecordKind kind = found[i].record->kind();
         ASSERT_EQ(kind == RecordKind::inline_payload, sizes[i] <= inline_payload_max);
         ASSERT_EQ(kind == RecordKind::extent_payload, sizes[i] > chunk_payload_max);
@@ -32,45 +32,45 @@ TEST_F(LogChain, PayloadsOfEverySizeArriveByteForByte) {
 }
 
 TEST_F(LogChain, AnExtentHandedOverArrives) {
-    const ExtentId extent = testing_tools::value_or_throw(pool.allocate(100, ExtentKind::payload));
+    const ExtentId extent = testing_tools::value_or_throw(pool_.allocate(100, ExtentKind::payload));
     const std::vector<std::byte> payload = testing_tools::payload_for(0, 100);
-    std::memcpy(pool.data(extent), payload.data(), payload.size());
-    ASSERT_TRUE(writer.append_extent(head_for(0), extent, 100));
+    std::memcpy(pool_.data(extent), payload.data(), payload.size());
+    ASSERT_TRUE(writer_.append_extent(head_for(0), extent, 100));
     const std::vector<RecordRef> found = read_all();
     ASSERT_EQ(found.size(), 1U);
-    EXPECT_TRUE(is_whole(*found[0].record, pool, 0, 100));
+    EXPECT_TRUE(is_whole(*found[0].record, pool_, 0, 100));
     EXPECT_EQ(found[0].record->large.extent, extent);
     found[0].release();
-    writer.reclaim(false);
-    EXPECT_EQ(ExtentOwner::unpack(pool.owner_word(extent)).kind, ExtentKind::cached);
+    writer_.reclaim(false);
+    EXPECT_EQ(ExtentOwner::unpack(pool_.owner_word(extent)).kind, ExtentKind::cached);
 }
 
 TEST_F(LogChain, TheReaderIsToldOfANewLogOnce) {
-    EXPECT_FALSE(writer.created());
-    EXPECT_FALSE(writer.take_new());
-    EXPECT_EQ(job.segment.log_head(1, 0), 0U);
+    EXPECT_FALSE(writer_.created());
+    EXPECT_FALSE(writer_.take_new());
+    EXPECT_EQ(job_.segment.log_head(1, 0), 0U);
     const RecordRef first = append(8);
-    EXPECT_TRUE(writer.created());
-    EXPECT_TRUE(writer.take_new());
-    EXPECT_FALSE(writer.take_new());
-    EXPECT_EQ(job.segment.log_head(1, 0), job.arena.offset_of(first.chunk));
+    EXPECT_TRUE(writer_.created());
+    EXPECT_TRUE(writer_.take_new());
+    EXPECT_FALSE(writer_.take_new());
+    EXPECT_EQ(job_.segment.log_head(1, 0), job_.arena.offset_of(first.chunk));
     append_many(2000, 8);
-    EXPECT_FALSE(writer.take_new());
-    EXPECT_EQ(job.segment.log_head(1, 0), job.arena.offset_of(first.chunk)) << "the reader begins at the first chunk";
+    EXPECT_FALSE(writer_.take_new());
+    EXPECT_EQ(job_.segment.log_head(1, 0), job_.arena.offset_of(first.chunk)) << "the reader begins at the first chunk";
 }
 
 TEST_F(LogChain, ReadyMeansThatPollFindsSomething) {
     const RecordRef first = append(8);
-    reader = std::make_unique<LogReader>(job.arena, job.segment.log_head(1, 0).load(), 0);
-    EXPECT_TRUE(reader->ready());
+    reader_ = std::make_unique<LogReader>(job_.arena, job_.segment.log_head(1, 0).load(), 0);
+    EXPECT_TRUE(reader_->ready());
     EXPECT_EQ(read_all().size(), 1U);
-    EXPECT_FALSE(reader->ready());
+    EXPECT_FALSE(reader_->ready());
     while (append(8).chunk == first.chunk) {
     }
     read_all();
-    EXPECT_FALSE(reader->ready());
+    EXPECT_FALSE(reader_->ready());
     append(8);
-    EXPECT_TRUE(reader->ready());
+    EXPECT_TRUE(reader_->ready());
 }
 
 TEST_F(LogChain, AReaderThatLagsFindsEveryChunkThoughAllRecordsAreReleased) {
@@ -79,28 +79,28 @@ TEST_F(LogChain, AReaderThatLagsFindsEveryChunkThoughAllRecordsAreReleased) {
     for (std::size_t i = 0; i < 20'000; ++i) {
         sizes.push_back(i % 50 == 0 ? 3000 : 8);
         append(sizes.back()).release();
-        if (i % 1000 == 0) writer.reclaim(false);
+        if (i % 1000 == 0) writer_.reclaim(false);
     }
     const std::vector<RecordRef> found = read_all();
     ASSERT_EQ(found.size(), sizes.size());
-    for (std::size_t i = 0; i < sizes.size(); ++i) ASSERT_TRUE(is_whole(*found[i].record, pool, i, sizes[i])) << i;
-    writer.reclaim(false);
-    EXPECT_EQ(pool.held_bytes(), chunk_size) << "now all but the current chunk can go";
+    for (std::size_t i = 0; i < sizes.size(); ++i) ASSERT_TRUE(is_whole(*found[i].record, pool_, i, sizes[i])) << i;
+    writer_.reclaim(false);
+    EXPECT_EQ(pool_.held_bytes(), chunk_size) << "now all but the current chunk can go";
 }
 
 TEST_F(LogChain, AReaderInTheMiddleKeepsItsChunkAndThoseAfterIt) {
     const RecordRef first = append(8);
     while (append(8).chunk == first.chunk) {
     }
-    ASSERT_EQ(read_all().size(), next_sequence);  // it stands in the second chunk now
+    ASSERT_EQ(read_all().size(), next_sequence_);  // it stands in the second chunk now
     for (const RecordRef& place : append_many(3000, 8)) place.release();
-    scan_all(pool, [](const RecordRef& ref, const Record&) { ref.release(); });
-    writer.reclaim(false);
-    const ExtentOwner owner = ExtentOwner::unpack(pool.owner_word(first.chunk->extent));
+    scan_all(pool_, [](const RecordRef& ref, const Record&) { ref.release(); });
+    writer_.reclaim(false);
+    const ExtentOwner owner = ExtentOwner::unpack(pool_.owner_word(first.chunk->extent));
     EXPECT_EQ(owner.kind, ExtentKind::cached) << "the first chunk is behind it";
     const std::vector<RecordRef> found = read_all();
     ASSERT_EQ(found.size(), 3000U);
-    EXPECT_EQ(found.back().record->sequence, next_sequence - 1);
+    EXPECT_EQ(found.back().record->sequence, next_sequence_ - 1);
 }
 
 TEST_F(LogChain, ASlowVNodePinsTheChunksOfItsRecordsOnly) {
@@ -118,32 +118,32 @@ TEST_F(LogChain, ASlowVNodePinsTheChunksOfItsRecordsOnly) {
         }
     }
     ASSERT_EQ(pinned.size(), 2U);
-    writer.reclaim(false);
-    EXPECT_EQ(pool.held_bytes(), 3 * chunk_size) << "two pinned, one being written";
+    writer_.reclaim(false);
+    EXPECT_EQ(pool_.held_bytes(), 3 * chunk_size) << "two pinned, one being written";
     EXPECT_EQ(retained(), kept) << "oldest first";
-    writer.for_each_retained([&](const RecordRef& ref) {
-        EXPECT_TRUE(is_whole(*ref.record, pool, ref.record->sequence, 8));
+    writer_.for_each_retained([&](const RecordRef& ref) {
+        EXPECT_TRUE(is_whole(*ref.record, pool_, ref.record->sequence, 8));
         ref.release();
     });
     EXPECT_TRUE(retained().empty());
-    writer.reclaim(false);
-    EXPECT_EQ(pool.held_bytes(), chunk_size);
+    writer_.reclaim(false);
+    EXPECT_EQ(pool_.held_bytes(), chunk_size);
 }
 
 TEST_F(LogChain, ADeadReadersLinksAreNotWaitedFor) {
     const std::vector<RecordRef> places = append_many(5000, 8);
-    const std::uint64_t all = pool.held_bytes();
+    const std::uint64_t all = pool_.held_bytes();
     for (std::size_t i = 0; i < places.size(); ++i)
         if (i != 2500) places[i].release();
-    writer.reclaim(false);
-    EXPECT_EQ(pool.held_bytes(), all) << "a living reader has yet to follow the links";
-    writer.reclaim(true);
-    EXPECT_EQ(pool.held_bytes(), 2 * chunk_size) << "the record that is not released, and the current chunk";
+    writer_.reclaim(false);
+    EXPECT_EQ(pool_.held_bytes(), all) << "a living reader has yet to follow the links";
+    writer_.reclaim(true);
+    EXPECT_EQ(pool_.held_bytes(), 2 * chunk_size) << "the record that is not released, and the current chunk";
     EXPECT_EQ(retained(), std::vector<std::uint64_t>{2500});
-    EXPECT_TRUE(is_whole(*places[2500].record, pool, 2500, 8));
+    EXPECT_TRUE(is_whole(*places[2500].record, pool_, 2500, 8));
     places[2500].release();
-    writer.reclaim(true);
-    EXPECT_EQ(pool.held_bytes(), chunk_size);
+    writer_.reclaim(true);
+    EXPECT_EQ(pool_.held_bytes(), chunk_size);
 }
 
 TEST_F(LogChain, ALastUnreleasedRecordIsNotTakenForALink) {
@@ -153,7 +153,7 @@ TEST_F(LogChain, ALastUnreleasedRecordIsNotTakenForALink) {
     read_all();  // releases the link
     for (const RecordRef& place : places)
         if (place.record != places[3].record) place.release();
-    writer.reclaim(true);
+    writer_.reclaim(true);
     EXPECT_EQ(retained(), std::vector<std::uint64_t>{3});
 }
 
@@ -161,10 +161,10 @@ TEST_F(LogChain, PayloadsStayWithTheirRecords) {
     const std::vector<RecordRef> places = append_many(20, 40'000);
     for (std::size_t i = 0; i < places.size(); ++i)
         if (i % 3 != 0) places[i].release();
-    writer.reclaim(false);
+    writer_.reclaim(false);
     const std::vector<RecordRef> more = append_many(20, 40'000);  // into the extents given back
-    for (std::size_t i = 0; i < places.size(); i += 3) EXPECT_TRUE(is_whole(*places[i].record, pool, i, 40'000)) << i;
-    for (std::size_t i = 0; i < more.size(); ++i) EXPECT_TRUE(is_whole(*more[i].record, pool, 20 + i, 40'000)) << i;
+    for (std::size_t i = 0; i < places.size(); i += 3) EXPECT_TRUE(is_whole(*places[i].record, pool_, i, 40'000)) << i;
+    for (std::size_t i = 0; i < more.size(); ++i) EXPECT_TRUE(is_whole(*more[i].record, pool_, 20 + i, 40'000)) << i;
 }
 
 TEST_F(LogChain, ReleasingIsIdempotentAndTouchesNoOther) {
@@ -183,9 +183,9 @@ TEST_F(LogChain, WhatIsWrittenButNotStampedIsInvisible) {
     // A chunk in its second use, so that old records lie where the writer goes on.
     const RecordRef first = append(8);
     for (const RecordRef& ref : read_all()) ref.release();
-    while (append(8).chunk != first.chunk || next_sequence < 100) {
+    while (append(8).chunk != first.chunk || next_sequence_ < 100) {
         for (const RecordRef& ref : read_all()) ref.release();
-        writer.reclaim(false);
+        writer_.reclaim(false);
     }
     for (const RecordRef& ref : read_all()) ref.release();
     const RecordRef last = append(100);
@@ -194,13 +194,13 @@ TEST_F(LogChain, WhatIsWrittenButNotStampedIsInvisible) {
     // All that publish() writes but for the stamp: here the writer died.
     Record& next = last.record[last.record->lines()];
     next.tag_kind = static_cast<std::uint32_t>(RecordKind::inline_payload);
-    next.sequence = next_sequence;
+    next.sequence = next_sequence_;
     next.length = 8;
-    EXPECT_FALSE(reader->ready());
+    EXPECT_FALSE(reader_->ready());
     EXPECT_TRUE(read_all().empty());
     EXPECT_EQ(scanned(), before);
     next.tag_kind = static_cast<std::uint32_t>(RecordKind::link);
-    next.next_chunk = job.arena.offset_of(last.chunk);
+    next.next_chunk = job_.arena.offset_of(last.chunk);
     EXPECT_TRUE(read_all().empty());
     EXPECT_EQ(scanned(), before);
 }
@@ -211,7 +211,7 @@ TEST_F(LogChain, AScanEndsWhenItsChunkIsUsedAgain) {
     }
     const ExtentId id = first.chunk->extent;
     std::vector<std::uint64_t> visited;
-    scan_chunk(pool, id, pool.owner_word(id), [&](const RecordRef& ref, const Record& copy) {
+    scan_chunk(pool_, id, pool_.owner_word(id), [&](const RecordRef& ref, const Record& copy) {
         visited.push_back(copy.sequence);
         if (copy.sequence != 5) return;
         // All of the log is consumed now, and the writer goes on in this chunk.
@@ -228,28 +228,28 @@ TEST_F(LogChain, AChunkFullOfForgedRecordsShowsOnlyWhatIsAppended) {
     ASSERT_EQ(read_all().size(), 1U);
     for (int round = 0; round < 8; ++round) {
         // The writer's next chunk: each line looks like a record of that use, or of the one after it.
-        const ExtentId extent = testing_tools::value_or_throw(pool.allocate(chunk_size, ExtentKind::cached));
-        auto* lines = reinterpret_cast<Record*>(pool.data(extent));
+        const ExtentId extent = testing_tools::value_or_throw(pool_.allocate(chunk_size, ExtentKind::cached));
+        auto* lines = reinterpret_cast<Record*>(pool_.data(extent));
         for (std::uint32_t line = 0; line < chunk_lines; ++line) {
             std::memset(reinterpret_cast<std::byte*>(lines + line), 0, sizeof(Record));
             lines[line].stamp = stamp_of(last.chunk->use + (round % 2 == 0 ? 1 : 1 + line % 2), line);
             lines[line].sequence = 1'000'000 + line;
         }
-        pool.free(extent);
+        pool_.free(extent);
         const ChunkHeader* const before = last.chunk;
         while (last.chunk == before || last.line() < chunk_lines - 300) {
-            const std::size_t size = next_sequence % 7 == 0 ? 700 : 8;
+            const std::size_t size = next_sequence_ % 7 == 0 ? 700 : 8;
             last = append(size);
             const std::vector<RecordRef> found = read_all();
             ASSERT_EQ(found.size(), 1U) << "round " << round << ", line " << last.line();
-            ASSERT_TRUE(is_whole(*found[0].record, pool, next_sequence - 1, size));
-            if (next_sequence % 50 == 0) {
-                ASSERT_LT(*scanned().rbegin(), next_sequence);
+            ASSERT_TRUE(is_whole(*found[0].record, pool_, next_sequence_ - 1, size));
+            if (next_sequence_ % 50 == 0) {
+                ASSERT_LT(*scanned().rbegin(), next_sequence_);
             }
         }
         ASSERT_EQ(last.chunk->extent, extent) << "the forged chunk is not the one that was used";
     }
-    EXPECT_EQ(scanned().size(), next_sequence);
+    EXPECT_EQ(scanned().size(), next_sequence_);
 }
 
 TEST(LogWithoutMemory, SaysSoLosesNothingAndGoesOnLater) {

@@ -55,7 +55,7 @@ void scan_all(const ExtentPool& pool, Visit&& visit) {
 
 class LogFixture : public testing::Test {
   protected:
-    RecordRef append(std::size_t size) { return append_to(writer, next_sequence++, size); }
+    RecordRef append(std::size_t size) { return append_to(writer_, next_sequence_++, size); }
     std::vector<RecordRef> append_many(std::size_t count, std::size_t size) {
         std::vector<RecordRef> places(count);
         for (RecordRef& place : places) place = append(size);
@@ -63,28 +63,28 @@ class LogFixture : public testing::Test {
     }
     /// The reader begins with the log's first chunk.
     std::vector<RecordRef> read_all() {
-        if (!reader) reader = std::make_unique<LogReader>(job.arena, job.segment.log_head(1, 0).load(), 0);
+        if (!reader_) reader_ = std::make_unique<LogReader>(job_.arena, job_.segment.log_head(1, 0).load(), 0);
         std::vector<RecordRef> found;
-        reader->poll([&](const RecordRef& ref) { found.push_back(ref); });
+        reader_->poll([&](const RecordRef& ref) { found.push_back(ref); });
         return found;
     }
     /// Sequences a scan finds.
     [[nodiscard]] std::set<std::uint64_t> scanned() const {
         std::set<std::uint64_t> sequences;
-        scan_all(pool, [&](const RecordRef&, const Record& copy) { sequences.insert(copy.sequence); });
+        scan_all(pool_, [&](const RecordRef&, const Record& copy) { sequences.insert(copy.sequence); });
         return sequences;
     }
     [[nodiscard]] std::vector<std::uint64_t> retained() const {
         std::vector<std::uint64_t> sequences;
-        writer.for_each_retained([&](const RecordRef& ref) { sequences.push_back(ref.record->sequence); });
+        writer_.for_each_retained([&](const RecordRef& ref) { sequences.push_back(ref.record->sequence); });
         return sequences;
     }
 
-    TestJob job;
-    ExtentPool pool{job.segment, job.arena, 0};
-    LogWriter writer{pool, job.arena, job.segment.log_head(1, 0), 0, 1};
-    std::unique_ptr<LogReader> reader;
-    std::uint64_t next_sequence{0};
+    TestJob job_;
+    ExtentPool pool_{job_.segment, job_.arena, 0};
+    LogWriter writer_{pool_, job_.arena, job_.segment.log_head(1, 0), 0, 1};
+    std::unique_ptr<LogReader> reader_;
+    std::uint64_t next_sequence_{0};
 };
 
 }  // namespace phoenix::testing_tools

@@ -39,16 +39,16 @@ TEST_F(LogProcess, AReaderBesideItsWriterSeesAllInOrderWhileChunksAreUsedAgain) 
     append(size_for(0));
     std::thread thread{[&] {
         for (std::uint64_t sequence = 1; sequence < count; ++sequence) {
-            append_to(writer, sequence, size_for(sequence));
-            if (sequence % 512 == 0) writer.reclaim(false);
+            append_to(writer_, sequence, size_for(sequence));
+            if (sequence % 512 == 0) writer_.reclaim(false);
         }
     }};
-    LogReader mine{job.arena, job.segment.log_head(1, 0).load(), 0};
+    LogReader mine{job_.arena, job_.segment.log_head(1, 0).load(), 0};
     std::uint64_t expected = 0;
     std::uint64_t wrong = 0;
     while (expected < count) {
         mine.poll([&](const RecordRef& ref) {
-            wrong += is_whole(*ref.record, pool, expected, size_for(expected)) ? 0 : 1;
+            wrong += is_whole(*ref.record, pool_, expected, size_for(expected)) ? 0 : 1;
             ++expected;
             ref.release();
         });
@@ -62,15 +62,15 @@ TEST_F(LogProcess, AScanBesideTheWriterSeesWholeRecordsAndEverMoreOfThem) {
     constexpr std::uint64_t count = 20'000;
     append(size_for(0));
     std::thread thread{[&] {
-        for (std::uint64_t sequence = 1; sequence < count; ++sequence) append_to(writer, sequence, size_for(sequence));
+        for (std::uint64_t sequence = 1; sequence < count; ++sequence) append_to(writer_, sequence, size_for(sequence));
     }};
     std::size_t before = 0;
     std::uint64_t wrong = 0;
     while (before < count) {
         std::set<std::uint64_t> found;
-        scan_all(pool, [&](const RecordRef& ref, const Record& copy) {
+        scan_all(pool_, [&](const RecordRef& ref, const Record& copy) {
             wrong += is_head_for(copy, copy.sequence) && !ref.released() ? 0 : 1;
-            wrong += is_whole(*ref.record, pool, copy.sequence, size_for(copy.sequence)) ? 0 : 1;
+            wrong += is_whole(*ref.record, pool_, copy.sequence, size_for(copy.sequence)) ? 0 : 1;
             found.insert(copy.sequence);
         });
         // None is released, so what was there before is there still, with no gap up to the newest of an older scan.
@@ -97,21 +97,21 @@ TEST_F(LogProcess, AScanBesideAWriterThatUsesChunksAgainCopiesNoMixture) {
     ASSERT_EQ(read_all().size(), 1U);
     std::thread thread{[&] {
         while (!stop) {
-            append(next_sequence % 3 == 0 ? 8 : 2000);
+            append(next_sequence_ % 3 == 0 ? 8 : 2000);
             for (const RecordRef& ref : read_all()) {
                 if (is_kept(ref.record->sequence))
                     ++kept;
                 else
                     ref.release();
             }
-            consumed = next_sequence;
+            consumed = next_sequence_;
         }
     }};
     std::uint64_t wrong = 0;
     for (int pass = 0; pass < 20'000 || consumed < 50'000; ++pass) {
         bool first_found = false;
         const std::uint64_t released_below = consumed;
-        scan_all(pool, [&](const RecordRef& ref, const Record& copy) {
+        scan_all(pool_, [&](const RecordRef& ref, const Record& copy) {
             wrong += is_head_for(copy, copy.sequence) ? 0 : 1;
             wrong += copy.sequence < released_below && !is_kept(copy.sequence) ? 1 : 0;
             if (is_kept(copy.sequence)) wrong += is_head_for(*ref.record, copy.sequence) ? 0 : 1;
@@ -146,30 +146,30 @@ TEST_F(LogProcess, AWriterThatDiesWithinARecordLeavesNoneOfIt) {
     for (const std::uint32_t line : {10U, 500U, chunk_lines - 200}) {
         const std::uint32_t slot = 100 + line / 10;
         ChildProcess child{[&] {
-            const Arena mapped = job.map_again();
-            ExtentPool own{job.segment, mapped, slot};
-            LogWriter log{own, mapped, job.segment.log_head(1, slot), slot, 1};
+            const Arena mapped = job_.map_again();
+            ExtentPool own{job_.segment, mapped, slot};
+            LogWriter log{own, mapped, job_.segment.log_head(1, slot), slot, 1};
             const RecordRef first = append_to(log, 0, 8);
             std::uint64_t count = 1;
             forge_next_chunk(own, first.chunk->use + 1);
             RecordRef last = first;
             while (last.chunk == first.chunk || last.line() < line) last = append_to(log, count++, 8);
             forge_next_chunk(own, last.chunk->use + 1);
-            job.segment.member(slot).steps = count;
+            job_.segment.member(slot).steps = count;
             signal(SIGSEGV, [](int) { _exit(died_within); });  // NOLINT(cert-err33-c): without it the test fails
             static_cast<void>(log.append(head_for(count), unreadable, chunk_payload_max));
             return 1;
         }};
         ASSERT_EQ(child.ended(), died_within);
-        const std::uint64_t count = job.segment.member(slot).steps;
-        LogReader mine{job.arena, job.segment.log_head(1, slot).load(), slot};
+        const std::uint64_t count = job_.segment.member(slot).steps;
+        LogReader mine{job_.arena, job_.segment.log_head(1, slot).load(), slot};
         std::uint64_t read = 0;
         mine.poll([&](const RecordRef& ref) { EXPECT_EQ(ref.record->sequence, read++); });
         EXPECT_EQ(read, count);
         std::set<std::uint64_t> found;
-        pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
+        pool_.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
             if (owner.kind != ExtentKind::chunk || owner.slot != slot) return;
-            scan_chunk(pool, id, word, [&](const RecordRef&, const Record& copy) { found.insert(copy.sequence); });
+            scan_chunk(pool_, id, word, [&](const RecordRef&, const Record& copy) { found.insert(copy.sequence); });
         });
         EXPECT_EQ(found.size(), count);
         EXPECT_EQ(*found.rbegin(), count - 1);
@@ -184,9 +184,9 @@ class KilledWriter : public testing_tools::LogFixture, public testing::WithParam
 
     /// Writes until killed.
     int write_in_child() {
-        const Arena mapped = job.map_again();
-        ExtentPool own{job.segment, mapped, 5};
-        LogWriter log{own, mapped, job.segment.log_head(1, 5), 5, 1};
+        const Arena mapped = job_.map_again();
+        ExtentPool own{job_.segment, mapped, 5};
+        LogWriter log{own, mapped, job_.segment.log_head(1, 5), 5, 1};
         for (std::uint64_t sequence = 0; sequence < written_max; ++sequence) {
             append_to(log, sequence, size_for(sequence));
             if (sequence % 256 == 0) log.reclaim(false);
@@ -196,10 +196,10 @@ class KilledWriter : public testing_tools::LogFixture, public testing::WithParam
     }
     /// Frees all that the dead writer had, as members do once nobody reads it any more.
     void sweep() {
-        job.segment.log_head(1, 5) = 0;
-        pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
+        job_.segment.log_head(1, 5) = 0;
+        pool_.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
             if (owner.slot != 5) return;
-            EXPECT_TRUE(pool.free_swept(id, word));
+            EXPECT_TRUE(pool_.free_swept(id, word));
         });
     }
 };
@@ -210,13 +210,13 @@ TEST_P(KilledWriter, LeavesAPrefixOfItsRecordsIntact) {
     std::uint64_t most = 0;
     for (int round = 0; round < 25; ++round) {
         ChildProcess child{[this] { return write_in_child(); }};
-        while (job.segment.log_head(1, 5).load(std::memory_order_acquire) == 0) sched_yield();
-        LogReader mine{job.arena, job.segment.log_head(1, 5).load(), 5};
+        while (job_.segment.log_head(1, 5).load(std::memory_order_acquire) == 0) sched_yield();
+        LogReader mine{job_.arena, job_.segment.log_head(1, 5).load(), 5};
         std::uint64_t read = 0;
         std::set<std::uint64_t> kept;
         const auto look = [&] {
             mine.poll([&](const RecordRef& ref) {
-                ASSERT_TRUE(is_whole(*ref.record, pool, read, size_for(read))) << "round " << round << ": " << read;
+                ASSERT_TRUE(is_whole(*ref.record, pool_, read, size_for(read))) << "round " << round << ": " << read;
                 if (release && read % 97 != 0)
                     ref.release();
                 else
@@ -231,9 +231,9 @@ TEST_P(KilledWriter, LeavesAPrefixOfItsRecordsIntact) {
         ASSERT_FALSE(HasFatalFailure());
         most = std::max(most, read);
         std::set<std::uint64_t> scanned_now;
-        scan_all(pool, [&](const RecordRef& ref, const Record& copy) {
+        scan_all(pool_, [&](const RecordRef& ref, const Record& copy) {
             if (ref.released()) return;
-            EXPECT_TRUE(is_whole(*ref.record, pool, copy.sequence, size_for(copy.sequence)));
+            EXPECT_TRUE(is_whole(*ref.record, pool_, copy.sequence, size_for(copy.sequence)));
             EXPECT_TRUE(scanned_now.insert(copy.sequence).second);
         });
         EXPECT_EQ(scanned_now, kept) << "round " << round;

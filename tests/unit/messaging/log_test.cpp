@@ -17,42 +17,42 @@ class Log : public testing::Test {
     void SetUp() override {
         auto created = ControlSegment::create(fmt::format("log-test-{}", getpid()));
         ASSERT_TRUE(created) << created.error().sentence;
-        segment = std::move(*created);
-        auto file = Arena::create(segment, false);
+        segment_ = std::move(*created);
+        auto file = Arena::create(segment_, false);
         ASSERT_TRUE(file) << file.error().sentence;
-        auto mapped = Arena::map(segment, std::move(*file));
+        auto mapped = Arena::map(segment_, std::move(*file));
         ASSERT_TRUE(mapped) << mapped.error().sentence;
-        arena = std::move(*mapped);
-        pool = std::make_unique<ExtentPool>(segment, arena, 0);
-        writer = std::make_unique<LogWriter>(*pool, arena, segment.log_head(1, 0), 0, 1);
+        arena_ = std::move(*mapped);
+        pool_ = std::make_unique<ExtentPool>(segment_, arena_, 0);
+        writer_ = std::make_unique<LogWriter>(*pool_, arena_, segment_.log_head(1, 0), 0, 1);
     }
-    void TearDown() override { ControlSegment::remove(segment.job_id()); }
+    void TearDown() override { ControlSegment::remove(segment_.job_id()); }
 
     RecordRef append(const std::vector<std::uint64_t>& words) {
-        const RecordHead head{0, 1, 5, 0, next_sequence++, 0, 0};
-        const auto place = writer->append(head, words.data(), words.size() * 8);
+        const RecordHead head{0, 1, 5, 0, next_sequence_++, 0, 0};
+        const auto place = writer_->append(head, words.data(), words.size() * 8);
         if (!place) throw std::runtime_error{place.error().sentence};
         return *place;
     }
     /// Reads whatever is there; the reader begins with the log's first chunk.
     std::vector<RecordRef> read_all() {
-        if (!reader) reader = std::make_unique<LogReader>(arena, segment.log_head(1, 0).load(), 0);
+        if (!reader_) reader_ = std::make_unique<LogReader>(arena_, segment_.log_head(1, 0).load(), 0);
         std::vector<RecordRef> found;
-        reader->poll([&](const RecordRef& ref) { found.push_back(ref); });
+        reader_->poll([&](const RecordRef& ref) { found.push_back(ref); });
         return found;
     }
     [[nodiscard]] std::uint64_t first_word(const RecordRef& ref) const {
         std::uint64_t word = 0;
-        std::memcpy(&word, payload_of(*ref.record, *pool), sizeof word);
+        std::memcpy(&word, payload_of(*ref.record, *pool_), sizeof word);
         return word;
     }
 
-    ControlSegment segment;
-    Arena arena;
-    std::unique_ptr<ExtentPool> pool;
-    std::unique_ptr<LogWriter> writer;
-    std::unique_ptr<LogReader> reader;
-    std::uint64_t next_sequence{0};
+    ControlSegment segment_;
+    Arena arena_;
+    std::unique_ptr<ExtentPool> pool_;
+    std::unique_ptr<LogWriter> writer_;
+    std::unique_ptr<LogReader> reader_;
+    std::uint64_t next_sequence_{0};
 };
 
 TEST_F(Log, RecordsOfEverySizeArriveInOrderOverManyChunks) {
@@ -75,7 +75,7 @@ TEST_F(Log, ReleasedChunksAreUsedAgainWithoutASweep) {
         for (const RecordRef& ref : read_all()) ref.release();
     }
     // 20 MiB have passed; what a few rounds need is kept.
-    EXPECT_LT(pool->held_bytes(), 2U << 20);
+    EXPECT_LT(pool_->held_bytes(), 2U << 20);
 }
 
 TEST_F(Log, ReleasedPayloadsAreUsedAgainLongBeforeTheirChunk) {
@@ -83,7 +83,7 @@ TEST_F(Log, ReleasedPayloadsAreUsedAgainLongBeforeTheirChunk) {
         append(std::vector<std::uint64_t>(131072, round));  // 1 MiB, in an extent
         for (const RecordRef& ref : read_all()) ref.release();
     }
-    EXPECT_LT(pool->held_bytes(), 8U << 20);
+    EXPECT_LT(pool_->held_bytes(), 8U << 20);
 }
 
 TEST_F(Log, OneRecordThatStaysKeepsItsOwnChunkOnly) {
@@ -95,9 +95,9 @@ TEST_F(Log, OneRecordThatStaysKeepsItsOwnChunkOnly) {
         for (const RecordRef& ref : read_all()) ref.release();
     }
     EXPECT_EQ(first_word(first.front()), 42U);
-    EXPECT_LT(pool->held_bytes(), 1U << 20);
+    EXPECT_LT(pool_->held_bytes(), 1U << 20);
     std::uint64_t retained = 0;
-    writer->for_each_retained([&](const RecordRef& ref) {
+    writer_->for_each_retained([&](const RecordRef& ref) {
         ++retained;
         EXPECT_EQ(ref.record, first.front().record);
     });
@@ -142,7 +142,7 @@ TEST_F(Log, ManyRecordsAreReleasedAtOnceAndNoOthers) {
     std::swap(released[10], released[2000]);  // consumed in another order than sent
     release_all(released);
     std::set<std::uint64_t> retained;
-    writer->for_each_retained([&](const RecordRef& ref) { retained.insert(ref.record->sequence); });
+    writer_->for_each_retained([&](const RecordRef& ref) { retained.insert(ref.record->sequence); });
     EXPECT_EQ(retained, kept);
 }
 
@@ -159,9 +159,9 @@ TEST_F(Log, AScanFindsWhatIsNotReleasedAndOnlyThat) {
     append({3000});
     kept.insert(3000);
     std::set<std::uint64_t> scanned;
-    pool->for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
+    pool_->for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
         if (owner.kind != ExtentKind::chunk) return;
-        scan_chunk(*pool, id, word, [&](const RecordRef& ref, const Record& copy) {
+        scan_chunk(*pool_, id, word, [&](const RecordRef& ref, const Record& copy) {
             if (!ref.released()) scanned.insert(copy.sequence);
         });
     });
