@@ -21,15 +21,7 @@ const RecordRef* Channel::find_pending(std::uint64_t sequence) const noexcept {
     return found != pending.end() && found->record->sequence == sequence ? &*found : nullptr;
 }
 
-void Channel::insert(const RecordRef& ref) {
-    if (empty()) {
-        pending.clear();
-        pending_head = 0;
-    }
-    if (pending.empty() || pending.back().record->sequence < ref.record->sequence) {
-        pending.push_back(ref);
-        return;
-    }
+void Channel::insert_among(const RecordRef& ref) {
     const auto begin = pending.begin() + static_cast<std::ptrdiff_t>(pending_head);
     pending.insert(
         std::upper_bound(begin, pending.end(), ref.record->sequence,
@@ -47,11 +39,6 @@ std::optional<std::size_t> Channel::find(std::uint32_t tag) const noexcept {
         if (pending[index].record->tag() == tag) return index;
     }
     return std::nullopt;
-}
-
-std::optional<RecordRef> Channel::take(std::uint32_t tag) {
-    const auto index = find(tag);
-    return index ? std::optional{remove(*index)} : std::nullopt;
 }
 
 std::optional<RecordRef> Channel::take_next() {
@@ -82,6 +69,7 @@ Channel& ChannelTable::at_indexed(std::uint32_t peer) {
     }
     channels_.emplace_back();
     channels_.back().peer = peer;
+    linear_count_ = std::min(linear_count_ + 1, linear_max);
     return channels_.back();
 }
 

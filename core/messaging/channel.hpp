@@ -46,9 +46,27 @@ struct Channel {
     /// Where the record of `sequence` waits, if it does.
     [[nodiscard]] const RecordRef* find_pending(std::uint64_t sequence) const noexcept;
     /// Files a record; the caller has made sure that its sequence is neither consumed nor pending.
-    void insert(const RecordRef& ref);
+    void insert(const RecordRef& ref) {
+        if (empty()) {
+            pending.clear();
+            pending_head = 0;
+        }
+        if (pending.empty() || pending.back().record->sequence < ref.record->sequence) {
+            pending.push_back(ref);
+        } else {
+            insert_among(ref);
+        }
+    }
+    /// Whether `sequence` is the lowest that has not come, and nothing above it has.
+    [[nodiscard]] bool is_next(std::uint64_t sequence) const noexcept {
+        return sequence == consumed.low && empty() && consumed.above.empty();
+    }
     /// Takes the first record with `tag`, all before it on the channel having arrived; consumes it.
-    [[nodiscard]] std::optional<RecordRef> take(std::uint32_t tag);
+    [[nodiscard]] std::optional<RecordRef> take(std::uint32_t tag) {
+        if (empty()) return std::nullopt;
+        const auto index = find(tag);
+        return index ? std::optional{remove(*index)} : std::nullopt;
+    }
     /// Takes the next record whatever its tag, unless one before it is missing; consumes it.
     [[nodiscard]] std::optional<RecordRef> take_next();
     /// Whether take(tag) would succeed.
@@ -56,6 +74,7 @@ struct Channel {
     [[nodiscard]] bool empty() const noexcept { return pending_head == pending.size(); }
 
   private:
+    void insert_among(const RecordRef& ref);
     [[nodiscard]] std::optional<std::size_t> find(std::uint32_t tag) const noexcept;
     [[nodiscard]] RecordRef remove(std::size_t index);
 };
@@ -64,18 +83,20 @@ struct Channel {
 class ChannelTable {
   public:
     [[nodiscard]] Channel& at(std::uint32_t peer) {
-        for (std::size_t index = 0; index < std::min<std::size_t>(channels_.size(), linear_max); ++index)
-            if (channels_[index].peer == peer) return channels_[index];
+        Channel* const channels = channels_.data();
+        for (std::uint32_t index = 0; index < linear_count_; ++index)
+            if (channels[index].peer == peer) return channels[index];
         return at_indexed(peer);
     }
     [[nodiscard]] std::vector<Channel>& all() noexcept { return channels_; }
     [[nodiscard]] const std::vector<Channel>& all() const noexcept { return channels_; }
 
   private:
-    static constexpr std::size_t linear_max = 16;
+    static constexpr std::uint32_t linear_max = 16;
     [[nodiscard]] Channel& at_indexed(std::uint32_t peer);
 
     std::vector<Channel> channels_;
+    std::uint32_t linear_count_{0};  ///< Those searched in line: the first linear_max.
     std::unordered_map<std::uint32_t, std::uint32_t> index_;
 };
 

@@ -76,14 +76,14 @@ class LogWriter {
     /// Appends a record with a copy of `size` bytes. Visible to the reader on return.
     [[nodiscard]] tl::expected<RecordRef, Failure> append(const RecordHead& head, const void* data,
                                                           std::uint64_t size) {
-        if (size <= inline_payload_max) {
-            auto place = claim(1);
-            if (!place) return place;
-            if (size != 0) std::memcpy(place->record->small.data(), data, size);
-            publish(*place, head, RecordKind::inline_payload, static_cast<std::uint32_t>(size), 1);
-            return place;
+        if (size > inline_payload_max) return append_large(head, data, size);
+        if (!has_room(1)) [[unlikely]] {
+            if (auto done = add_chunk(); !done) return tl::unexpected(std::move(done.error()));
         }
-        return append_large(head, data, size);
+        const RecordRef place = next_place(1);
+        if (size != 0) std::memcpy(place.record->small.data(), data, size);
+        publish(place, head, RecordKind::inline_payload, static_cast<std::uint32_t>(size), 1);
+        return place;
     }
     /// Appends a record whose payload lies in `extent` already; the extent is the log's from here on.
     [[nodiscard]] tl::expected<RecordRef, Failure> append_extent(const RecordHead& head, ExtentId extent,
@@ -119,7 +119,8 @@ class LogWriter {
         std::array<std::uint64_t, 16> records{};  ///< Lines that hold a record, ours alone.
     };
     /// Stamps are cleared so many lines ahead, after a record is visible: the reader waits for that store no longer.
-    static constexpr std::uint32_t cleared_ahead = 8;
+    /// More than two takes the line out of the cache again before it is written (measured: bench/pingpong).
+    static constexpr std::uint32_t cleared_ahead = 2;
 
     [[nodiscard]] tl::expected<RecordRef, Failure> append_large(const RecordHead& head, const void* data,
                                                                 std::uint64_t size);
@@ -128,11 +129,10 @@ class LogWriter {
     void give_back(const Chunk& chunk) noexcept;
     void reclaim_some_chunks() noexcept;
     void reclaim_some_payloads() noexcept;
-    [[nodiscard]] tl::expected<RecordRef, Failure> claim(std::uint32_t lines) {
-        // One line is always kept for the link to the next chunk.
-        if (line_ + lines >= chunk_lines || chunks_.empty()) {
-            if (auto done = add_chunk(); !done) return tl::unexpected(std::move(done.error()));
-        }
+    /// One line is always kept for the link to the next chunk.
+    [[nodiscard]] bool has_room(std::uint32_t lines) const noexcept { return line_ + lines < chunk_lines; }
+    /// Where a record of `lines` lines goes; there is room for it.
+    [[nodiscard]] RecordRef next_place(std::uint32_t lines) noexcept {
         auto* record = reinterpret_cast<Record*>(current_) + line_;
         // Old bytes at the line after this record must not look like one; ordered before the stamp by its release.
         if (cleared_ <= line_ + lines) {
@@ -140,6 +140,13 @@ class LogWriter {
             cleared_ = line_ + lines + 1;
         }
         return RecordRef{record, current_};
+    }
+    /// The same after making room.
+    [[nodiscard]] tl::expected<RecordRef, Failure> claim(std::uint32_t lines) {
+        if (!has_room(lines)) {
+            if (auto done = add_chunk(); !done) return tl::unexpected(std::move(done.error()));
+        }
+        return next_place(lines);
     }
     void publish(const RecordRef& place, const RecordHead& head, RecordKind kind, std::uint32_t length,
                  std::uint32_t lines) noexcept {
@@ -151,9 +158,10 @@ class LogWriter {
         record.sequence = head.sequence;
         record.domain_generation = head.generation << 8 | head.domain;
         record.length = length;
-        chunks_.back().records[line_ / 64] |= std::uint64_t{1} << (line_ % 64);
-        // Publishes the record; pairs with the acquire load in LogReader::poll and scan_chunk.
+        // Publishes the record; pairs with the acquire load in LogReader::ready and scan_chunk.
         record.stamp.store(stamp_of(use_, line_), std::memory_order_release);
+        // All below is ours alone and comes after, so that the reader does not wait for it.
+        chunks_.back().records[line_ / 64] |= std::uint64_t{1} << (line_ % 64);
         line_ += lines;
         const std::uint32_t end = std::min(line_ + cleared_ahead, chunk_lines);
         // Ordered before the stamps that come before them by those stamps' release.
@@ -180,40 +188,58 @@ class LogWriter {
 class LogReader {
   public:
     LogReader(const Arena& arena, std::uint64_t first_chunk, std::uint32_t writer) noexcept
-        : arena_(&arena), chunk_(&arena.object<ChunkHeader>(first_chunk)), writer_(writer) {}
+        : arena_(&arena), writer_(writer) {
+        go_to(arena.object<ChunkHeader>(first_chunk));
+    }
 
     /// Calls visit(RecordRef) for each record that has come since; returns how many.
     template <typename Visit>
     std::size_t poll(Visit&& visit) {
         std::size_t found = 0;
-        for (;;) {
-            Record& record = reinterpret_cast<Record*>(chunk_)[line_];
-            // Pairs with the release store in LogWriter::publish.
-            if (record.stamp.load(std::memory_order_acquire) != stamp_of(chunk_->use, line_)) return found;
-            if (record.kind() == RecordKind::link) {
-                const RecordRef link{&record, chunk_};
-                chunk_ = &arena_->object<ChunkHeader>(record.next_chunk);
-                line_ = chunk_first_line;
-                link.release();  // from here on the old chunk may be used again
+        while (ready()) {
+            const RecordRef ref{next_, chunk_};
+            if (next_->kind() == RecordKind::link) {
+                go_to(arena_->object<ChunkHeader>(next_->next_chunk));
+                ref.release();  // from here on the old chunk may be used again
                 continue;
             }
-            const RecordRef ref{&record, chunk_};
-            line_ += record.lines();
+            advance();
             ++found;
             visit(ref);
         }
+        return found;
+    }
+    /// Takes the next record past poll() if wanted(record) says so; null if none is there or that one is not wanted.
+    template <typename Wanted>
+    [[nodiscard]] RecordRef take_if(Wanted&& wanted) {
+        if (!ready() || next_->kind() == RecordKind::link || !wanted(std::as_const(*next_))) return {};
+        const RecordRef ref{next_, chunk_};
+        advance();
+        return ref;
     }
     /// True if a record is there that poll() has not visited.
     [[nodiscard]] bool ready() const noexcept {
-        return reinterpret_cast<Record*>(chunk_)[line_].stamp.load(std::memory_order_acquire) ==
-               stamp_of(chunk_->use, line_);
+        // Pairs with the release store in LogWriter::publish.
+        return next_->stamp.load(std::memory_order_acquire) == expected_;
     }
     [[nodiscard]] std::uint32_t writer() const noexcept { return writer_; }
 
   private:
+    void advance() noexcept {
+        const std::uint32_t lines = next_->lines();
+        next_ += lines;
+        expected_ += lines;
+    }
+    void go_to(ChunkHeader& chunk) noexcept {
+        chunk_ = &chunk;
+        next_ = reinterpret_cast<Record*>(chunk_) + chunk_first_line;
+        expected_ = stamp_of(chunk.use, chunk_first_line);
+    }
+
     const Arena* arena_;
-    ChunkHeader* chunk_;
-    std::uint32_t line_{chunk_first_line};
+    ChunkHeader* chunk_{nullptr};
+    Record* next_{nullptr};      ///< Where the next record will appear.
+    std::uint64_t expected_{0};  ///< Its stamp; lines are its low bits, so it grows with them.
     std::uint32_t writer_;
 };
 

@@ -121,16 +121,19 @@ class DomainState {
     void wait_at_gate(VNodeState& self);
     void show_wait(const VNodeState& self, WaitKind kind, std::uint32_t peer, std::uint32_t tag) noexcept;
     void handle_news();
-    [[nodiscard]] bool resume_collective_waiters();
     [[nodiscard]] bool open_gates();
     [[nodiscard]] bool phase_done();
-    void idle();
-    [[nodiscard]] bool spin();
     void unwind_all() noexcept;
     void make_ready(VNodeState& self);
     void step_failed(VNodeState& self, const std::exception_ptr& error);
     [[nodiscard]] RunResult phase_result(std::uint32_t phase);
     static void fiber_entry(void* raw);
+
+    // waiting.cpp
+    [[nodiscard]] RecordRef spin_for_message(VNodeState& self, std::uint32_t from, std::uint32_t tag);
+    [[nodiscard]] bool resume_collective_waiters();
+    [[nodiscard]] bool spin();
+    void idle();
 
     // commit.cpp
     void commit(VNodeState& self, bool finished);
@@ -203,8 +206,9 @@ class DomainState {
     void drop_duplicate(VNodeState& self, const Channel& channel, const RecordRef& ref);
     void compare_duplicate(const VNodeState& self, const RecordRef& original, const RecordRef& again) const;
     void wait_for_room(VNodeState& self, std::uint32_t to);
-    void consume(VNodeState& self, const RecordRef& ref);
     void check_peer(const VNodeState& self, const char* call, std::uint32_t peer, std::uint32_t tag) const;
+    [[noreturn]] void refuse_peer(const VNodeState& self, const char* call, std::uint32_t peer,
+                                  std::uint32_t tag) const;
 
     // verify.cpp
     void note(VNodeState& self, const TraceItem& item);

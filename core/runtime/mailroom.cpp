@@ -67,11 +67,4 @@ void Mailroom::leave_logs_of_the_dead(const View& view) {
     });
 }
 
-bool Mailroom::anything_new() const noexcept {
-    if (known_logs_ != context_->record().new_logs.load(std::memory_order_acquire)) return true;
-    for (const LogReader& reader : readers_)
-        if (reader.ready()) return true;
-    return false;
-}
-
 }  // namespace phoenix

@@ -38,17 +38,27 @@ class Mailroom {
     /// Calls visit(RecordRef) for every record that has come in.
     template <typename Visit>
     std::size_t poll(Visit&& visit) {
-        if (new_logs_ == nullptr) new_logs_ = &context_->record().new_logs;
-        if (known_logs_ != new_logs_->load(std::memory_order_acquire)) find_new_logs();
+        if (new_logs_made()) find_new_logs();
         std::size_t found = 0;
         for (LogReader& reader : readers_) found += reader.poll(visit);
         return found;
     }
+    /// Takes one record past poll() if it is the next of its log and wanted(record) says so; null if there is none.
+    template <typename Wanted>
+    [[nodiscard]] RecordRef take_if(Wanted&& wanted) {
+        for (LogReader& reader : readers_)
+            if (const RecordRef ref = reader.take_if(wanted); ref.record != nullptr) return ref;
+        return {};
+    }
     /// After a poll(): drops the reading ends of logs whose writers are gone by `view` and says so in the segment, so
     /// that their chunks can be swept once everything in them is consumed.
     void leave_logs_of_the_dead(const View& view);
-    /// True if poll() would find something. Called after the fence of prepare_sleep().
-    [[nodiscard]] bool anything_new() const noexcept;
+    /// True if poll() would find something. Before sleeping it is called after the fence of prepare_sleep().
+    [[nodiscard]] bool anything_new() noexcept {
+        for (const LogReader& reader : readers_)
+            if (reader.ready()) return true;
+        return new_logs_made();
+    }
 
     /// Gives back what receivers have committed. `consumed(record)`: by the receiver's commit; asked only for records
     /// whose receiver may not have said so itself (it died, or never saw the record).
@@ -80,6 +90,10 @@ class Mailroom {
     }
     void make_writer(std::uint32_t target);
     [[nodiscard]] bool reader_dead(std::uint32_t reader) const;
+    [[nodiscard]] bool new_logs_made() noexcept {
+        if (new_logs_ == nullptr) new_logs_ = &context_->record().new_logs;
+        return known_logs_ != new_logs_->load(std::memory_order_acquire);
+    }
     void find_new_logs();
     /// After a record is visible: true if its owner still is who it was sent to.
     [[nodiscard]] bool settled(LogWriter& log, const AtomicDirectoryWord& word, DirectoryWord before,

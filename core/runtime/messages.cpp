@@ -9,14 +9,18 @@ namespace phoenix::detail {
 
 void DomainState::check_peer(const VNodeState& self, const char* call, std::uint32_t peer, std::uint32_t tag) const {
     throw_if_unwinding();
+    if (initialising_ || peer >= options_.vnodes || tag >= tag_end) [[unlikely]]
+        refuse_peer(self, call, peer, tag);
+}
+
+void DomainState::refuse_peer(const VNodeState& self, const char* call, std::uint32_t peer, std::uint32_t tag) const {
     if (initialising_)
         fail_at(self, Errc::wrong_state,
                 fmt::format("{} is not allowed in initialise(): messages belong to steps", call));
     if (peer >= options_.vnodes)
         fail_at(self, Errc::invalid_argument,
                 fmt::format("{} names VNode {}, but the domain has VNodes 0 to {}", call, peer, options_.vnodes - 1));
-    if (tag >= tag_end)
-        fail_at(self, Errc::invalid_argument, fmt::format("{} uses tag {}; tags are 0 to {}", call, tag, tag_end - 1));
+    fail_at(self, Errc::invalid_argument, fmt::format("{} uses tag {}; tags are 0 to {}", call, tag, tag_end - 1));
 }
 
 void DomainState::send(VNodeState& self, std::uint32_t to, std::uint32_t tag, const void* data, std::uint64_t size,
@@ -53,14 +57,18 @@ void DomainState::wait_for_room(VNodeState& self, std::uint32_t to) {
                         to, runtime_->pool.held_bytes() >> 20, settings.log_memory_max >> 20));
 }
 
-void DomainState::consume(VNodeState& self, const RecordRef& ref) { self.consumed.push_back(ref); }
-
 RecordRef DomainState::receive(VNodeState& self, std::uint32_t from, std::uint32_t tag) {
     check_peer(self, "receive", from, tag);
     for (;;) {
         if (const auto ref = self.channels.at(from).take(tag)) {
-            consume(self, *ref);
+            self.consumed.push_back(*ref);
             return *ref;
+        }
+        if (ready_.empty() && !runtime_->context.oversubscribed) {
+            if (const RecordRef ref = spin_for_message(self, from, tag); ref.record != nullptr) {
+                self.consumed.push_back(ref);
+                return ref;
+            }
         }
         wait(self, WaitKind::message, from, tag);
     }
@@ -74,7 +82,7 @@ RecordRef DomainState::receive_any(VNodeState& self, std::uint32_t tag) {
     for (;;) {
         for (Channel& channel : self.channels.all())
             if (const auto ref = channel.take(tag)) {
-                consume(self, *ref);
+                self.consumed.push_back(*ref);
                 return *ref;
             }
         wait(self, WaitKind::any_message, 0, tag);

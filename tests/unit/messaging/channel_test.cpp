@@ -87,6 +87,20 @@ TEST_F(ChannelTest, TakesByTagInTheOrderOfTheChannel) {
     EXPECT_EQ(channel_.consumed.low, 6U);
 }
 
+TEST_F(ChannelTest, KnowsTheNextSequenceOnlyWhileNothingElseIsThere) {
+    EXPECT_TRUE(channel_.is_next(0));
+    EXPECT_FALSE(channel_.is_next(1));
+    file(1, 5);
+    EXPECT_FALSE(channel_.is_next(0)) << "one that overtook it is pending";
+    file(0, 4);
+    EXPECT_EQ(taken(5), 1U);
+    EXPECT_FALSE(channel_.is_next(0)) << "it is pending itself";
+    EXPECT_EQ(taken(4), 0U);
+    EXPECT_TRUE(channel_.is_next(2));
+    channel_.consumed.above = {4};
+    EXPECT_FALSE(channel_.is_next(2)) << "consuming it must join what is above";
+}
+
 TEST_F(ChannelTest, WhatOvertookWaitsForTheOneBefore) {
     file(0, 1);
     file(2, 1);

@@ -69,6 +69,28 @@ TEST_F(Log, RecordsOfEverySizeArriveInOrderOverManyChunks) {
     }
 }
 
+TEST_F(Log, ARecordIsTakenPastPollOnlyIfItIsNextAndWanted) {
+    for (std::uint64_t i = 0; i < 3000; ++i) append({i});
+    reader_ = std::make_unique<LogReader>(arena_, segment_.log_head(1, 0).load(), 0);
+    const auto never = [](const Record&) { return false; };
+    const auto second = [](const Record& record) { return record.sequence == 1; };
+    EXPECT_EQ(reader_->take_if(never).record, nullptr);
+    EXPECT_EQ(reader_->take_if(second).record, nullptr) << "one comes before it";
+    std::uint64_t next = 0;
+    while (next < 3000) {
+        const RecordRef ref = reader_->take_if([&](const Record& record) { return record.sequence == next; });
+        if (ref.record != nullptr) {
+            ASSERT_EQ(first_word(ref), next++);
+        } else {  // a link to the next chunk: only poll() follows it, and reads what is there
+            for (const RecordRef& polled : read_all()) ASSERT_EQ(first_word(polled), next++);
+        }
+    }
+    EXPECT_EQ(reader_->take_if([](const Record&) { return true; }).record, nullptr) << "nothing is left";
+    append({3000});
+    EXPECT_EQ(first_word(reader_->take_if([](const Record&) { return true; })), 3000U);
+    EXPECT_TRUE(read_all().empty());
+}
+
 TEST_F(Log, ReleasedChunksAreUsedAgainWithoutASweep) {
     for (std::uint64_t round = 0; round < 200; ++round) {
         for (std::uint64_t i = 0; i < 100; ++i) append(std::vector<std::uint64_t>(128, i));
