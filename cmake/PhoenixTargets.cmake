@@ -13,7 +13,7 @@ if(PHOENIX_SANITIZE)
   list(JOIN PHOENIX_SANITIZE "," phoenix_sanitize_flag)
   # The whole build is instrumented, so these are set globally and not on phoenix_settings.
   # Without -fno-sanitize-recover undefined behaviour is only printed and a test passes with it.
-  add_compile_options(-fsanitize=${phoenix_sanitize_flag} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_compile_options(-fsanitize=${phoenix_sanitize_flag} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${phoenix_sanitize_flag})
   if(PHOENIX_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC warns at every atomic_thread_fence that the sanitizer does not model it: what a fence alone orders has to be
