@@ -60,13 +60,11 @@ class MemberRegistry {
 
 struct RegisteredDomain {
     std::string name;
-    std::uint32_t index{};  ///< Of the domain in the segment.
     std::uint32_t vnode_count{};
-    std::uint64_t layout_hash{};
     friend bool operator==(const RegisteredDomain&, const RegisteredDomain&) = default;
 };
 
-/// Domains by name. A domain lives as long as the job, so entries never change nor go.
+/// Domains and spaces by name. One lives as long as the job, so entries never change nor go.
 /// @threads Any.
 class DomainRegistry {
   public:

@@ -104,7 +104,6 @@ class LogWriter {
                     if (record->kind() != RecordKind::link) visit(RecordRef{record, chunk.header});
                 }
     }
-    [[nodiscard]] bool created() const noexcept { return !chunks_.empty(); }
     /// True once after the log got its first chunk: the reader must be told.
     [[nodiscard]] bool take_new() noexcept { return std::exchange(is_new_, false); }
     [[nodiscard]] std::uint32_t reader() const noexcept { return reader_; }

@@ -116,7 +116,6 @@ void DomainState::seal() {
     runtime_->domain_by_index[header_->index] = this;
     // Not the present one: if there has been a rollback this member must take part in it, or learn of it, first.
     generation_ = header_->first_generation;
-    runtime_->domains_by_name.add({name_, header_->index, options_.vnodes, hash});
     runtime_->service->kick();
 }
 

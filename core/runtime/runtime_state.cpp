@@ -221,10 +221,7 @@ void RuntimeState::check_name(std::string_view name, std::uint32_t vnodes) const
     if (name.empty() || name.size() > 50 || name.find('/') != std::string_view::npos)
         throw Error{Errc::invalid_argument,
                     fmt::format("'{}' is no name for a domain or space: use 1 to 50 characters without '/'.", name)};
-    const bool taken =
-        std::any_of(domains.begin(), domains.end(), [&](const auto& domain) { return domain->name() == name; }) ||
-        std::any_of(spaces.begin(), spaces.end(), [&](const auto& space) { return space->name() == name; });
-    if (taken)
+    if (domains_by_name.find(name) != nullptr)
         throw Error{Errc::invalid_argument,
                     fmt::format("There is a domain or space '{}' already; names must differ.", name)};
     if (vnodes == 0 || vnodes > vnode_count_max)
@@ -238,12 +235,14 @@ DomainState& RuntimeState::add_domain(std::string_view name, const DomainOptions
         throw Error{Errc::invalid_argument,
                     fmt::format("Domain '{}' has commit_every = 0; a VNode commits every 1 or more steps.", name)};
     domains.push_back(std::make_unique<DomainState>(*this, std::string{name}, options));
+    domains_by_name.add({std::string{name}, options.vnodes});
     return *domains.back();
 }
 
 SpaceState& RuntimeState::add_space(std::string_view name, const SpaceOptions& options) {
     check_name(name, options.vnodes);
     spaces.push_back(std::make_unique<SpaceState>(*this, std::string{name}, options));
+    domains_by_name.add({std::string{name}, options.vnodes});
     return *spaces.back();
 }
 

@@ -46,11 +46,9 @@ TEST_F(LogChain, AnExtentHandedOverArrives) {
 }
 
 TEST_F(LogChain, TheReaderIsToldOfANewLogOnce) {
-    EXPECT_FALSE(writer_.created());
     EXPECT_FALSE(writer_.take_new());
     EXPECT_EQ(job_.segment.log_head(1, 0), 0U);
     const RecordRef first = append(8);
-    EXPECT_TRUE(writer_.created());
     EXPECT_TRUE(writer_.take_new());
     EXPECT_FALSE(writer_.take_new());
     EXPECT_EQ(job_.segment.log_head(1, 0), job_.arena.offset_of(first.chunk));
