@@ -1,6 +1,7 @@
 #include "control/fault_plan.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <fmt/format.h>
 #include <optional>
@@ -74,7 +75,7 @@ class Scanner {
     std::size_t position_{0};
 };
 
-constexpr std::string_view fault_example = "kill:2@300, kill:coordinator@50 or stop:1@200+3s";
+constexpr std::string_view fault_example = "kill:2@300, kill:coordinator@50, stop:1@200+3s, join:2@500 or retire:1@400";
 
 // splitmix64 (Steele, Lea, Flood 2014) used as a counter-based generator: value `counter` of the sequence of `seed`.
 std::uint64_t random_value(std::uint64_t seed, std::uint64_t counter) noexcept {
@@ -93,10 +94,21 @@ tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
         fault.kind = FaultKind::kill;
     } else if (scanner.accept("stop:")) {
         fault.kind = FaultKind::stop;
+    } else if (scanner.accept("join:")) {
+        fault.kind = FaultKind::join;
+    } else if (scanner.accept("retire:")) {
+        fault.kind = FaultKind::retire;
     } else {
-        return scanner.expected("'kill:' or 'stop:'");
+        return scanner.expected("'kill:', 'stop:', 'join:' or 'retire:'");
     }
-    if (scanner.accept("coordinator")) {
+    if (fault.kind == FaultKind::join) {
+        Scanner before = scanner;
+        const auto count = scanner.number<std::uint32_t>();
+        if (!count || *count == 0 || *count >= member_count_max)
+            return before.expected(fmt::format("a number of members from 1 to {}", member_count_max - 1));
+        fault.target = fault_target_anybody;
+        fault.count = *count;
+    } else if (scanner.accept("coordinator")) {
         fault.target = fault_target_coordinator;
     } else {
         Scanner before = scanner;
@@ -122,43 +134,64 @@ tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
 tl::expected<Chaos, Failure> parse_chaos(std::string_view text) {
     Scanner scanner{text, "--chaos", "seed=7,kills=20"};
     Chaos chaos;
+    struct Count {
+        std::string_view name;
+        std::uint32_t* value;
+        bool given{false};
+    };
+    std::array<Count, 4> counts{Count{"kills=", &chaos.kills}, Count{"joins=", &chaos.joins},
+                                Count{"retires=", &chaos.retires}, Count{"moves=", &chaos.moves}};
     bool have_seed = false;
-    bool have_kills = false;
     do {
         if (!have_seed && scanner.accept("seed=")) {
             const auto seed = scanner.number<std::uint64_t>();
             if (!seed) return scanner.expected("a number");
             chaos.seed = *seed;
             have_seed = true;
-        } else if (!have_kills && scanner.accept("kills=")) {
-            Scanner before = scanner;
-            const auto kills = scanner.number<std::uint32_t>();
-            if (!kills || *kills == 0 || *kills > fault_count_max)
-                return before.expected(fmt::format("a number from 1 to {}", fault_count_max));
-            chaos.kills = *kills;
-            have_kills = true;
-        } else {
-            return scanner.expected(have_seed ? "'kills='" : have_kills ? "'seed='" : "'seed=' or 'kills='");
+            continue;
         }
+        const auto count = std::find_if(counts.begin(), counts.end(),
+                                        [&](const Count& one) { return !one.given && scanner.accept(one.name); });
+        if (count == counts.end()) {
+            std::string wanted = have_seed ? "" : "'seed='";
+            for (const Count& one : counts)
+                if (!one.given) wanted += fmt::format("{}'{}'", wanted.empty() ? "" : ", ", one.name);
+            return scanner.expected(wanted.empty() ? "the end" : "one of " + wanted);
+        }
+        Scanner before = scanner;
+        const auto value = scanner.number<std::uint32_t>();
+        if (!value || *value == 0 || *value > fault_count_max)
+            return before.expected(fmt::format("a number from 1 to {}", fault_count_max));
+        *count->value = *value;
+        count->given = true;
     } while (scanner.accept(","));
     if (!scanner.at_end()) return scanner.expected("',' or the end");
+    if (std::none_of(counts.begin(), counts.end(), [](const Count& count) { return count.given; })) chaos.kills = 1;
     return chaos;
 }
 
 std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index) {
-    std::vector<double> fractions;
-    for (std::uint32_t kill = 0; kill < chaos.kills; ++kill)
-        fractions.push_back(static_cast<double>(random_value(chaos.seed, 2ULL * kill) >> 11) * 0x1p-53);
-    std::sort(fractions.begin(), fractions.end());
     std::vector<PlannedFault> faults;
-    for (std::uint32_t kill = 0; kill < chaos.kills; ++kill) {
-        PlannedFault fault;
-        fault.target = fault_target_picked;
-        fault.step_fraction = fractions[kill];
-        fault.pick = random_value(chaos.seed, 2ULL * kill + 1);
-        fault.after = kill == 0 ? 0 : first_index + kill;  // index + 1 of the kill before
-        faults.push_back(fault);
-    }
+    std::uint64_t counter = 0;
+    const auto plan = [&](FaultKind kind, std::uint32_t count) {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            PlannedFault fault;
+            fault.kind = kind;
+            fault.target = kind == FaultKind::join ? fault_target_anybody : fault_target_picked;
+            fault.count = kind == FaultKind::join ? 1 : 0;
+            fault.step_fraction = static_cast<double>(random_value(chaos.seed, counter++) >> 11) * 0x1p-53;
+            fault.pick = random_value(chaos.seed, counter++);
+            faults.push_back(fault);
+        }
+    };
+    plan(FaultKind::kill, chaos.kills);
+    plan(FaultKind::join, chaos.joins);
+    plan(FaultKind::retire, chaos.retires);
+    plan(FaultKind::move, chaos.moves);
+    std::stable_sort(faults.begin(), faults.end(),
+                     [](const PlannedFault& a, const PlannedFault& b) { return a.step_fraction < b.step_fraction; });
+    for (std::uint32_t index = 1; index < faults.size(); ++index)
+        faults[index].after = first_index + index;  // index + 1 of the one before
     return faults;
 }
 
@@ -186,6 +219,7 @@ tl::expected<void, Failure> store_fault_plan(std::span<const PlannedFault> fault
         entry.pick = fault.pick;
         entry.resume_after_ns = fault.resume_after_ns;
         entry.after = fault.after;
+        entry.count = fault.count;
     }
     segment.header().fault_count.store(static_cast<std::uint32_t>(faults.size()), std::memory_order_release);
     return {};

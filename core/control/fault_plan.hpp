@@ -13,6 +13,7 @@ namespace phoenix {
 
 inline constexpr std::int32_t fault_target_coordinator = -1;
 inline constexpr std::int32_t fault_target_picked = -2;
+inline constexpr std::int32_t fault_target_anybody = -3;
 
 /// A FaultEntry before it is stored; the fields mean the same.
 struct PlannedFault {
@@ -23,24 +24,33 @@ struct PlannedFault {
     std::uint64_t pick{0};
     std::uint64_t resume_after_ns{0};
     std::uint32_t after{0};
+    std::uint32_t count{0};
     friend bool operator==(const PlannedFault&, const PlannedFault&) = default;
 };
 
-/// Parses `kill:2@300`, `kill:coordinator@50`, `stop:1@200` or `stop:1@200+3s` (units ms, s).
+/// Parses `kill:2@300`, `kill:coordinator@50`, `stop:1@200` or `stop:1@200+3s` (units ms, s), `join:2@500`,
+/// `retire:1@400`, `retire:coordinator@400`.
 /// @error invalid_argument  Names the position (from 1) and what is expected there.
 [[nodiscard]] tl::expected<PlannedFault, Failure> parse_fault(std::string_view text);
 
-/// A random schedule of kills that depends on nothing but its seed.
+/// A random schedule that depends on nothing but its seed.
 struct Chaos {
     std::uint64_t seed{0};
-    std::uint32_t kills{1};
+    std::uint32_t kills{0};
+    std::uint32_t joins{0};
+    std::uint32_t retires{0};
+    std::uint32_t moves{0};
+
+    /// Members it takes away, joins not counted.
+    [[nodiscard]] std::uint32_t losses() const noexcept { return kills + retires; }
 };
 
-/// Parses `seed=7,kills=20`; either may be left out (seed 0, one kill).
+/// Parses `seed=7,kills=3,joins=4,retires=3,moves=50` in any order; what is left out is 0, but with nothing named at
+/// all there is one kill.
 /// @error invalid_argument  As parse_fault().
 [[nodiscard]] tl::expected<Chaos, Failure> parse_chaos(std::string_view text);
 
-/// The kills of `chaos` in the order of their steps, each waiting for the one before it. `first_index` is the place in
+/// The events of `chaos` in the order of their steps, each waiting for the one before it. `first_index` is the place in
 /// the plan that the first will get.
 [[nodiscard]] std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index);
 

@@ -75,7 +75,31 @@ struct DirectoryWord {
 };
 static_assert(sizeof(DirectoryWord) == 8);
 
+/// A wish that the owner of a VNode hand it over at its next step boundary. Written by the coordinator (balance, drain)
+/// or by a command, carried out by the owner. It holds for one version of the directory word: what comes late is
+/// nothing, and whoever finds it may carry it out or leave it.
+struct MoveRequest {
+    std::uint64_t bits{};  ///< receiver slot + 1: 20 bits (63..44), unused 4 bits, version 40 bits (39..0); 0: none.
+
+    [[nodiscard]] static constexpr MoveRequest make(MemberSlot receiver, std::uint64_t version) {
+        PHOENIX_CHECK(receiver.value < DirectoryWord::slot_max && version <= DirectoryWord::version_mask);
+        return MoveRequest{(std::uint64_t{receiver.value} + 1) << 44U | version};
+    }
+    [[nodiscard]] constexpr MemberSlot receiver() const noexcept {
+        return MemberSlot{static_cast<std::uint32_t>(bits >> 44U) - 1};
+    }
+    /// Whether `word` is the ownership it was made for, and it asks for a change.
+    [[nodiscard]] constexpr bool holds_for(DirectoryWord word) const noexcept {
+        return bits != 0 && (bits & DirectoryWord::version_mask) == word.version() && word.assigned() &&
+               receiver() != word.owner();
+    }
+    friend constexpr bool operator==(MoveRequest, MoveRequest) = default;
+};
+static_assert(sizeof(MoveRequest) == 8);
+
 /// A directory word in shared memory (bits of a DirectoryWord).
 using AtomicDirectoryWord = std::atomic<std::uint64_t>;
+/// A move request in shared memory (bits of a MoveRequest).
+using AtomicMoveRequest = std::atomic<std::uint64_t>;
 
 }  // namespace phoenix

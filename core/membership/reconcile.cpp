@@ -1,6 +1,7 @@
 #include "membership/reconcile.hpp"
 
 #include "base/check.hpp"
+#include "membership/balance.hpp"
 #include "membership/placement.hpp"
 
 #include <algorithm>
@@ -89,7 +90,40 @@ std::vector<MemberSlot> hung_members(const Observation& observation) {
     return slots;
 }
 
-std::optional<View> due_view(const Observation& observation) {
+/// What becomes of those that want to retire, and of those that drain with nobody left to give to. `next` is the view
+/// being made, deaths and arrivals counted in. Returns whether it changed; who must stay is added to `refusals`.
+bool drain_or_keep(const Observation& observation, View& next, std::vector<MemberSlot>& refusals) {
+    const LivenessTable staying = staying_members(observation);
+    const auto stays_active = [&](std::uint32_t slot) {
+        return next.members[slot].state == MemberState::active &&
+               (staying[slot] == Liveness::alive ||
+                next.members[slot].order >= observation.view->next_order);  // just admitted
+    };
+    std::uint32_t active = 0;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) active += stays_active(slot) ? 1 : 0;
+    bool changed = false;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const PublishedMember& published = observation.published[slot];
+        const bool drains = next.members[slot].state == MemberState::draining && staying[slot] == Liveness::alive;
+        if (drains && active == 0) {
+            next = with_reactivated(next, MemberSlot{slot});
+            changed = true;
+            ++active;
+        }
+        const bool wants =
+            published.retire_wanted && stays_active(slot) && published.incarnation == next.members[slot].incarnation;
+        if (wants && active < 2) {
+            refusals.push_back(MemberSlot{slot});
+        } else if (wants) {
+            next = with_draining(next, MemberSlot{slot});
+            changed = true;
+            --active;
+        }
+    }
+    return changed;
+}
+
+std::optional<View> due_view(const Observation& observation, std::vector<MemberSlot>& refusals) {
     const View& current = *observation.view;
     View next = next_of(current);
     bool changed = false;
@@ -113,6 +147,7 @@ std::optional<View> due_view(const Observation& observation) {
         next = with_active(next, MemberSlot{slot}, observation.published[slot].incarnation);
         changed = true;
     }
+    changed = drain_or_keep(observation, next, refusals) || changed;
     return changed ? std::optional<View>{next} : std::nullopt;
 }
 
@@ -158,6 +193,61 @@ std::vector<MemberSlot> adopters_of(const Observation& observation) {
     return slots;
 }
 
+/// Moves between living members of one domain. All its VNodes have owners that may own.
+class Balancing {
+  public:
+    Balancing(const Observation& observation, Decision& decision) : observation_(observation), decision_(decision) {
+        const LivenessTable staying = staying_members(observation);
+        for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+            const MemberState state = observation.view->members[slot].state;
+            if (may_own(*observation.view, MemberSlot{slot}) && staying[slot] == Liveness::alive) {
+                members_.push_back({MemberSlot{slot}, state == MemberState::active, true});
+            }
+        }
+        std::sort(members_.begin(), members_.end(), [&](const BalanceMember& a, const BalanceMember& b) {
+            return observation.view->at(a.slot).order < observation.view->at(b.slot).order;
+        });
+    }
+
+    void look_at(std::uint32_t index) {
+        const DomainObservation& domain = observation_.domains[index];
+        if (domain.kind != NameSpaceKind::domain || domain.requests.size() != domain.words.size()) {
+            return;
+        }
+        for (BalanceMember& member : members_) {
+            member.takes = (observation_.published[member.slot.value].taking >> index & 1) != 0;
+        }
+        std::vector<DirectoryWord> words(domain.words.size());
+        std::vector<MemberSlot> owners(domain.words.size());
+        for (std::size_t v = 0; v < words.size(); ++v) {
+            words[v] = DirectoryWord{domain.words[v].load(std::memory_order_acquire)};  // pairs as in census_of
+            if (!words[v].assigned()) {
+                return;  // not placed yet
+            }
+            const MoveRequest request{domain.requests[v].load(std::memory_order_acquire)};
+            // A move that is asked for counts as made, else it would be asked for again and again.
+            owners[v] =
+                request.holds_for(words[v]) && keeps(request.receiver()) ? request.receiver() : words[v].owner();
+        }
+        const BalancePlan plan = plan_balance(owners, members_);
+        decision_.balance_waits = decision_.balance_waits || plan.waits;
+        for (const PlannedMove& move : plan.moves) {
+            const DirectoryWord word = words[move.vnode.value];
+            decision_.moves.push_back(Move{index, move.vnode, MoveRequest::make(move.receiver, word.version())});
+        }
+    }
+
+  private:
+    [[nodiscard]] bool keeps(MemberSlot slot) const {
+        return std::any_of(members_.begin(), members_.end(),
+                           [&](const BalanceMember& member) { return member.slot == slot && member.keeps; });
+    }
+
+    const Observation& observation_;
+    Decision& decision_;
+    std::vector<BalanceMember> members_;
+};
+
 class Reassigning {
   public:
     Reassigning(const Observation& observation, Decision& decision)
@@ -178,7 +268,8 @@ class Reassigning {
     /// A founder in a reused slot: nobody is there to adopt what its predecessor owned, and it cannot be admitted while
     /// words name its slot. They become nobody's and are placed once it is ACTIVE.
     void disown(std::uint32_t index, MemberSlot slot) {
-        const auto [kind, words] = observation_.domains[index];
+        const NameSpaceKind kind = observation_.domains[index].kind;
+        const std::span<const AtomicDirectoryWord> words = observation_.domains[index].words;
         for (std::size_t v = 0; v < words.size() && decision_.reassigns.size() < observation_.reassign_max; ++v) {
             const DirectoryWord word{words[v].load(std::memory_order_acquire)};  // pairs as in census_of
             const VNodeId vnode{static_cast<std::uint32_t>(v)};
@@ -192,10 +283,19 @@ class Reassigning {
 
   private:
     void place(std::uint32_t index, const Census& census) {
+        // What had an owner goes on at once with one who executes steps of this domain now; what had none is for all.
+        const auto takes = [&](MemberSlot slot) {
+            return (observation_.published[slot.value].taking >> index & 1) != 0;
+        };
+        const bool go_on = std::any_of(adopters_.begin(), adopters_.end(), takes) &&
+                           std::all_of(census.orphans.begin(), census.orphans.end(),
+                                       [](const Orphan& orphan) { return orphan.word.version() > 0; });
         std::vector<Adopter> adopters;
         adopters.reserve(adopters_.size());
         for (const MemberSlot slot : adopters_) {
-            adopters.push_back(Adopter{slot, census.loads[slot.value]});
+            if (!go_on || takes(slot)) {
+                adopters.push_back(Adopter{slot, census.loads[slot.value]});
+            }
         }
         RunPlacement placement{census.orphans.size(), adopters};
         for (const Orphan& orphan : census.orphans) {
@@ -268,11 +368,11 @@ Decision decide(const Observation& observation) {
     if (!decision.kills.empty()) {
         return decision;
     }
-    decision.proposal = due_view(observation);
+    decision.proposal = due_view(observation, decision.refusals);
     if (decision.proposal || !observation.look_at_words) {
         return decision;
     }
-    const bool admitted = observation.view->is_active(observation.self);
+    const bool admitted = may_own(*observation.view, observation.self);
     Reassigning reassigning{observation, decision};
     for (std::uint32_t index = 0; index < observation.domains.size(); ++index) {
         if (admitted) {
@@ -280,6 +380,13 @@ Decision decide(const Observation& observation) {
         } else {
             reassigning.disown(index, observation.self);
         }
+    }
+    if (!observation.balance || !admitted || !decision.reassigns.empty() || !decision.lost.empty()) {
+        return decision;
+    }
+    Balancing balancing{observation, decision};
+    for (std::uint32_t index = 0; index < observation.domains.size(); ++index) {
+        balancing.look_at(index);
     }
     return decision;
 }

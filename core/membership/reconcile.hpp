@@ -29,6 +29,8 @@ struct PublishedMember {
     PublishedState state{PublishedState::empty};
     Incarnation incarnation{};
     std::uint64_t ticket{};  ///< Drawn at attach; decides who founds and the seniority of those admitted together.
+    bool retire_wanted{};    ///< It, or a command, asked that it drain and leave; stands until it is refused.
+    std::uint64_t taking{};  ///< Bit d: it executes steps of domain d now, so what it is given there goes on at once.
 };
 
 enum class NameSpaceKind : std::uint8_t {
@@ -40,6 +42,8 @@ struct DomainObservation {
     NameSpaceKind kind{NameSpaceKind::domain};
     /// Directory words, read once each (acquire). An empty span is a domain that is closed.
     std::span<const AtomicDirectoryWord> words;
+    /// Standing move requests, as many as words; empty: nothing moves between living members here.
+    std::span<const AtomicMoveRequest> requests{};
 };
 
 struct Observation {
@@ -52,6 +56,7 @@ struct Observation {
     bool start_time_over{};                      ///< No longer wait for expected members.
     std::span<const DomainObservation> domains;  ///< All domains of the job.
     bool look_at_words{true};  ///< False: nothing changed in view or directory; no word is read, none reassigned.
+    bool balance{};            ///< Move VNodes to members that came and away from those that drain.
     std::size_t reassign_max{std::numeric_limits<std::size_t>::max()};  ///< Of one decision; the next continues.
 };
 
@@ -62,6 +67,14 @@ struct Reassign {
     DirectoryWord expected{};
     DirectoryWord desired{};
     friend bool operator==(const Reassign&, const Reassign&) = default;
+};
+
+/// A store into the move request of (domain, vnode). Whoever else stores there meanwhile has as good a wish.
+struct Move {
+    std::uint32_t domain{};
+    VNodeId vnode{};
+    MoveRequest request{};
+    friend bool operator==(const Move&, const Move&) = default;
 };
 
 /// A VNode of a space whose owner died: its state died with it, the run cannot be completed.
@@ -78,20 +91,27 @@ struct LostName {
 ///  - proposal:  write it into the own spare buffer, one compare-and-swap of the ViewWord from `view->number`.
 ///  - reassigns: one compare-and-swap each.
 ///  - lost:      end the run with a typed error.
+///  - moves:     store each request, tell its owner.
+///  - refusals:  members that cannot retire because nobody else is left: take their wish back. Comes with any other
+///  part.
 /// All empty: nothing to do for this member until something changes. After carrying anything out, observe again.
 struct Decision {
     std::vector<MemberSlot> kills;
     std::optional<View> proposal;
     std::vector<Reassign> reassigns;
     std::vector<LostName> lost;
+    std::vector<Move> moves;
+    std::vector<MemberSlot> refusals;
+    bool balance_waits{};  ///< More is to be moved once its receivers execute steps; look again then.
 
     [[nodiscard]] bool nothing() const noexcept {
-        return kills.empty() && !proposal && reassigns.empty() && lost.empty();
+        return kills.empty() && !proposal && reassigns.empty() && lost.empty() && moves.empty() && refusals.empty();
     }
 };
 
-/// Who acts on `observation`: the oldest ACTIVE live member of the view that is not leaving, or, if there is none, the
-/// live member with the lowest ticket that waits for admission (founder). Nobody if all are leaving: the work is done.
+/// Who acts on `observation`: the oldest ACTIVE live member of the view that is not leaving, else the oldest DRAINING
+/// one, or, if there is none, the live member with the lowest ticket that waits for admission (founder). Nobody if all
+/// are leaving: the work is done.
 [[nodiscard]] std::optional<MemberSlot> acting_member(const Observation& observation);
 
 /// True once VNodes that never had an owner are to be placed: every expected member is ACTIVE, or has come and gone, or
@@ -104,8 +124,10 @@ struct Decision {
 /// joining -> ACTIVE (in a reused slot only when no word names the slot, else the newcomer would be taken for
 /// the owner; a founder with nobody to adopt them first makes such words nobody's). Words of members that are FAILED or
 /// RETIRED then go to live ACTIVE ones as RECOVERING.
-/// A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if the owner has
-/// retired, and are lost if it died.
+/// A member that wants to retire becomes DRAINING while another stays ACTIVE, and ACTIVE again if nobody else is left.
+/// With `balance`, VNodes of domains are then asked to move (balance.hpp). A member that takes is preferred for those
+/// of the dead. A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if
+/// the owner has retired, and are lost if it died.
 /// @cost O(members), and O(V) with `look_at_words` when no proposal is due.
 [[nodiscard]] Decision decide(const Observation& observation);
 

@@ -37,6 +37,13 @@ View with_draining(View view, MemberSlot slot) {
     return view;
 }
 
+View with_reactivated(View view, MemberSlot slot) {
+    MemberEntry& entry = view.members.at(slot.value);
+    PHOENIX_CHECK(entry.state == MemberState::draining);
+    entry.state = MemberState::active;
+    return view;
+}
+
 namespace {
 
 View ended(View view, MemberSlot slot, MemberState state) {
@@ -59,17 +66,22 @@ View with_next_generation(View view) {
 }
 
 std::optional<MemberSlot> coordinator_of(const View& view, const LivenessTable& liveness) {
-    std::optional<MemberSlot> oldest;
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberEntry& entry = view.members[slot];
-        if (entry.state != MemberState::active || liveness[slot] != Liveness::alive) {
-            continue;
+    for (const MemberState wanted : {MemberState::active, MemberState::draining}) {
+        std::optional<MemberSlot> oldest;
+        for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+            const MemberEntry& entry = view.members[slot];
+            if (entry.state != wanted || liveness[slot] != Liveness::alive) {
+                continue;
+            }
+            if (!oldest || entry.order < view.at(*oldest).order) {
+                oldest = MemberSlot{slot};
+            }
         }
-        if (!oldest || entry.order < view.at(*oldest).order) {
-            oldest = MemberSlot{slot};
+        if (oldest) {
+            return oldest;
         }
     }
-    return oldest;
+    return std::nullopt;
 }
 
 namespace {

@@ -49,6 +49,8 @@ struct View {
 [[nodiscard]] View with_active(View view, MemberSlot slot, Incarnation incarnation);
 /// Marks the member draining (it keeps its VNodes until they have moved). The slot must be active.
 [[nodiscard]] View with_draining(View view, MemberSlot slot);
+/// A draining member is needed again: nobody else is left. The slot must be draining; it keeps its seniority.
+[[nodiscard]] View with_reactivated(View view, MemberSlot slot);
 /// The member was *seen dead*. The slot must be joining, active or draining.
 [[nodiscard]] View with_failed(View view, MemberSlot slot);
 /// The member left cleanly. The slot must be joining, active or draining.
@@ -64,7 +66,8 @@ enum class Liveness : std::uint8_t {
 };
 using LivenessTable = std::array<Liveness, member_count_max>;
 
-/// The oldest ACTIVE member of `view` that is `alive` in `liveness`; nothing if there is none.
+/// The oldest ACTIVE member of `view` that is `alive` in `liveness`, or, if there is none, the oldest DRAINING one that
+/// is; nothing if nobody is left.
 [[nodiscard]] std::optional<MemberSlot> coordinator_of(const View& view, const LivenessTable& liveness);
 
 /// Form of a MemberEntry in shared memory.

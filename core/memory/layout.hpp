@@ -17,7 +17,7 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 1;
+inline constexpr std::uint32_t layout_version = 2;
 inline constexpr std::uint32_t member_count_max = 256;
 inline constexpr std::uint32_t domain_count_max = 62;
 inline constexpr std::uint32_t vnode_count_max = 1U << 24;
@@ -71,6 +71,11 @@ struct ControlHeader {
     std::uint32_t settings_size;               // 1092
     std::array<char, 4096> outcome_text;       // 1096  zero-terminated sentence, valid once outcome >= completed
     std::array<char, 6144> settings;           // 5192  JSON, see memory/settings.hpp; fixed before members start
+    std::atomic<std::uint32_t>
+        service_news;                        // 11336  counts news for service threads: arrivals, wishes, phases entered
+    std::atomic<std::uint32_t> grow_wanted;  // 11340  members asked for beyond those of the start, over the job's life
+    std::atomic<std::uint32_t> grow_started;  // 11344  of these, how many the agent has started or given up
+    std::atomic<std::uint32_t> grow_failed;   // 11348  of these, how many never attached
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -81,6 +86,7 @@ static_assert(offsetof(ControlHeader, domains) == 576);
 static_assert(offsetof(ControlHeader, event_next) == 1072);
 static_assert(offsetof(ControlHeader, outcome_text) == 1096);
 static_assert(offsetof(ControlHeader, settings) == 5192);
+static_assert(offsetof(ControlHeader, service_news) == 11336);
 
 /// What a member says of itself; what the others agreed about it is in the view.
 enum class Presence : std::uint32_t {
@@ -90,13 +96,22 @@ enum class Presence : std::uint32_t {
     leaving = 3   ///< Finished in good order; its process may be gone at any time.
 };
 
+/// Whether a member is to drain and leave. Set by whoever asks, taken back by the coordinator.
+enum class RetireWish : std::uint32_t {
+    none = 0,
+    wanted = 1,
+    refused = 2  ///< Nobody else is left to take its VNodes.
+};
+
 /// One member of this node. Each cache line has one kind of writer.
 struct alignas(64) MemberRecord {
     // line 0: doorbell; written by whoever has news for this member
-    std::atomic<std::uint32_t> sleeping;      //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
-    std::atomic<std::uint32_t> attention;     //   4  counts news other than records: views, owners, ends of phases
-    std::atomic<std::uint32_t> new_logs;      //   8  counts logs newly made towards this member
-    std::array<std::uint32_t, 13> reserved0;  //  12
+    std::atomic<std::uint32_t> sleeping;        //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
+    std::atomic<std::uint32_t> attention;       //   4  counts news other than records: views, owners, ends of phases
+    std::atomic<std::uint32_t> new_logs;        //   8  counts logs newly made towards this member
+    std::atomic<std::uint32_t> retire_wanted;   //  12  enum RetireWish
+    std::atomic<std::uint64_t> drain_deadline;  //  16  boot time, ns; 0: none
+    std::array<std::uint64_t, 5> reserved0;     //  24
     // line 1: identity; written at attach
     std::atomic<std::uint32_t> presence;     //  64  enum Presence
     std::uint32_t incarnation;               //  68
@@ -114,21 +129,26 @@ struct alignas(64) MemberRecord {
     std::atomic<std::uint64_t> steps;      // 200  VNode steps executed, repeated ones too
     std::atomic<std::uint64_t> activity;   // 208  changes whenever the worker did something: deadlock verdict
     std::atomic<std::uint32_t> waiting;    // 216  1: nothing to run, sleeps until the doorbell rings
-    std::atomic<std::uint32_t> generation;   // 220  generation whose steps this member has stopped executing below
-    std::atomic<std::uint64_t> recoveries;   // 224  VNodes adopted after a death
-    std::array<std::uint64_t, 3> reserved4;  // 232
+    std::atomic<std::uint32_t> generation;  // 220  generation whose steps this member has stopped executing below
+    std::atomic<std::uint64_t> recoveries;  // 224  VNodes adopted after a death
+    std::atomic<std::uint64_t> taking;      // 232  bit d: it is in a phase of domain d and executes what it is given
+    std::atomic<std::uint32_t> drained;     // 240  1: left before the end of the program, as asked
+    std::uint32_t reserved4;                // 244
+    std::uint64_t reserved5;                // 248
     // line 4: last words; written by a signal handler or at exit
     std::atomic<std::uint32_t> fault_signal;             // 256  signal that ended it by its own fault; 0: none
     std::atomic<std::uint32_t> exit_state;               // 260  0: not exited by itself; 0x100 | exit status
     std::atomic<std::uint64_t> fault_address;            // 264
     std::atomic<std::uint64_t> fault_executing;          // 272  `executing` at the fault
     std::atomic<std::uint32_t> fault_is_stack_overflow;  // 280
-    std::array<std::uint32_t, 9> reserved5;              // 284
+    std::array<std::uint32_t, 9> reserved6;              // 284
 };
 static_assert(sizeof(MemberRecord) == 320);
 static_assert(offsetof(MemberRecord, presence) == 64);
 static_assert(offsetof(MemberRecord, heartbeat) == 128);
+static_assert(offsetof(MemberRecord, drain_deadline) == 16);
 static_assert(offsetof(MemberRecord, executing) == 192);
+static_assert(offsetof(MemberRecord, taking) == 232);
 static_assert(offsetof(MemberRecord, fault_signal) == 256);
 
 /// Room for one proposed view; two per member slot, so that a proposer never writes into the buffer of the view in
@@ -145,12 +165,20 @@ struct alignas(64) OnceCell {
 };
 static_assert(sizeof(OnceCell) == 128);
 
-enum class FaultKind : std::uint32_t { none = 0, kill = 1, stop = 2 };
+enum class FaultKind : std::uint32_t {
+    none = 0,
+    kill = 1,
+    stop = 2,
+    join = 3,    ///< `count` members join; whoever reaches the step first asks the agent for them.
+    retire = 4,  ///< The target drains and leaves.
+    move = 5     ///< The target hands the VNode that starts the step over to another member.
+};
 
 /// A planned fault (`--fault`, `--chaos`): fires in the member that meets it, once.
 struct alignas(64) FaultEntry {
     std::uint32_t kind;             //  0  FaultKind
-    std::int32_t target;            //  4  member slot; -1: the coordinator of that moment; -2: `pick`-th active member
+    std::int32_t target;            //  4  member slot; -1: the coordinator of that moment; -2: `pick`-th active member;
+                                    //     -3: whoever comes first
     std::uint64_t step;             //  8  when the first VNode of the target starts this step (or one after it)
     double step_fraction;           // 16  >= 0: step = fraction * steps of the phase, instead of `step`
     std::uint64_t pick;             // 24  for target -2: index modulo the active members
@@ -158,7 +186,8 @@ struct alignas(64) FaultEntry {
     std::atomic<std::uint32_t> fired;        // 40  0 -> slot + 1 by compare-and-swap
     std::uint32_t after;                     // 44  index + 1 of the entry that must have fired before; 0: none
     std::atomic<std::uint64_t> fired_at_ns;  // 48  boot time
-    std::uint64_t reserved;                  // 56
+    std::uint32_t count;                     // 56  join: members
+    std::uint32_t reserved;                  // 60
 };
 static_assert(sizeof(FaultEntry) == 64);
 
@@ -179,7 +208,10 @@ enum class EventKind : std::uint32_t {
     checkpoint_written,  ///< subject: domain; detail: step
     rolled_back,         ///< subject: domain; detail: step
     restored,            ///< subject: domain; detail: step of the checkpoint
-    checkpoint_skipped   ///< subject: domain; detail: number of damaged checkpoints passed over
+    checkpoint_skipped,  ///< subject: domain; detail: number of damaged checkpoints passed over
+    member_draining,     ///< subject: slot; detail: view number
+    drain_timed_out,     ///< subject: slot: it is being killed
+    moved                ///< subject: receiving slot; detail: VNodes taken from living members; peer: the last giver
 };
 
 /// One line of the job's timeline.

@@ -20,6 +20,7 @@ struct Settings {
     std::uint64_t stack_size_bytes = 1ULL << 20;  ///< Virtual, per fiber.
     std::uint32_t spin_ns = 20'000;               ///< Spinning before sleeping when members do not outnumber cores.
     bool verify_replay = false;                   ///< Every step twice, the second time in another member.
+    bool always_move = false;                     ///< Test mode: every VNode moves at every step.
     bool quiet = false;                           ///< No lines but errors.
     std::string checkpoint_directory;             ///< Empty: no checkpoints.
     std::uint64_t checkpoint_every = 0;           ///< Steps; 0: none.

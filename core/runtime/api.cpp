@@ -28,6 +28,13 @@ std::string Runtime::once_bytes(std::string_view name, const std::function<std::
 }
 std::uint32_t Runtime::member() const noexcept { return state_->context.slot; }
 std::uint32_t Runtime::member_count() const noexcept { return state_->context.current_view().active_count(); }
+void Runtime::grow(std::uint32_t members) const {
+    if (!request_growth(state_->context.segment(), members))
+        throw Error{Errc::refused, fmt::format("Nobody can start {} more members: no launcher serves this job; start "
+                                               "it with 'pflight run'.",
+                                               members)};
+}
+void Runtime::retire() const noexcept { request_retirement(state_->context.segment(), state_->context.slot, 0); }
 std::uint32_t Runtime::expected_member_count() const noexcept {
     return state_->context.header().expected_members.load(std::memory_order_relaxed);
 }

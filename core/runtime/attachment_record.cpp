@@ -32,7 +32,7 @@ tl::expected<MemberContext, Failure> register_member() {
         record.generation.store(context.failed_members(), std::memory_order_relaxed);  // executes nothing older
         // Whoever sees `present` sees the identity above.
         record.presence.store(static_cast<std::uint32_t>(Presence::present), std::memory_order_release);
-        context.ring_all();
+        ring_services(context.segment());
         return context;
     }
     return tl::unexpected(Failure{
@@ -42,7 +42,7 @@ tl::expected<MemberContext, Failure> register_member() {
 
 void leave_job(MemberContext& context) noexcept {
     context.record().presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
-    context.ring_all();
+    ring_services(context.segment());
     const ControlHeader& header = context.header();
     const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     if (agent != 0 && is_alive({agent, header.agent_start_time})) return;

@@ -91,12 +91,17 @@ struct DomainHeader {
     std::uint32_t first_generation;           // 244  `generation` when the domain was made
     std::uint64_t reserved2;                  // 248
     std::array<std::atomic<std::uint64_t>, checkpoint_part_count_max> part_claims;  // 256  as finish_claim
-    std::array<FieldRecord, field_count_max> fields;                                // 768
+    // line 12: moves between living members
+    std::atomic<std::uint64_t> move_news;             // 768  grows after move requests have been stored
+    std::uint64_t requests_offset;                    // 776  of V move requests; 0 (spaces): none
+    std::array<std::uint64_t, 6> reserved3;           // 784
+    std::array<FieldRecord, field_count_max> fields;  // 832
 };
 static_assert(offsetof(DomainHeader, directory_news) == 128);
 static_assert(offsetof(DomainHeader, gate_open) == 192);
 static_assert(offsetof(DomainHeader, part_claims) == 256);
-static_assert(offsetof(DomainHeader, fields) == 768);
+static_assert(offsetof(DomainHeader, move_news) == 768);
+static_assert(offsetof(DomainHeader, fields) == 832);
 
 /// State of one field in a commit.
 struct FieldCommit {

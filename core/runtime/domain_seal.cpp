@@ -143,6 +143,7 @@ std::uint64_t DomainState::make_shared(std::uint64_t hash) {
     header.generation.store(header.first_generation, std::memory_order_relaxed);  // published with the domain
     std::memcpy(header.name.data(), name_.data(), std::min(name_.size(), header.name.size() - 1));
     header.directory_offset = reserve(std::uint64_t{options_.vnodes} * 8);
+    header.requests_offset = reserve(std::uint64_t{options_.vnodes} * 8);
     header.records_offset = reserve(std::uint64_t{options_.vnodes} * header.record_stride);
     place_fields(header);
     (void)runtime_->publish_domain(offset, header);

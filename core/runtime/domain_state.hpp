@@ -100,6 +100,12 @@ class DomainState {
     void follow_directory();
     /// Hands a VNode that has just committed, or whose step is to be repeated elsewhere, to another member.
     void give_away(VNodeState& self, std::uint32_t member);
+    /// At the step boundary of `self`: hands it over, committed, if that was asked for. True if it is gone.
+    [[nodiscard]] bool give_away_if_asked(VNodeState& self, bool finished);
+    /// Looks for such wishes among the VNodes that are between steps now.
+    void give_idle_away();
+    /// Asks that `self` move to another member that executes steps here, the `pick`-th of them. None: nothing.
+    void ask_to_move(const VNodeState& self, std::uint64_t pick);
 
     // --- checkpoints (checkpointing.cpp)
     /// True if VNode `self`, which has just committed `serial`, must wait there for a checkpoint.
@@ -166,6 +172,8 @@ class DomainState {
     void scan_logs(const std::vector<std::uint32_t>& vnodes);
     void drop(VNodeState& self);
     [[nodiscard]] bool belongs_to_now(const Record& record) const noexcept;
+
+    [[nodiscard]] bool committed_here(const VNodeState& self);
 
     // rollback.cpp
     void roll_back_if_needed();
@@ -246,6 +254,7 @@ class DomainState {
     bool unwinding_{false};
     std::uint32_t attention_seen_{0};
     std::uint64_t directory_seen_{~std::uint64_t{0}};
+    std::uint64_t moves_seen_{~std::uint64_t{0}};
     std::uint64_t collective_seen_{0};
     std::uint32_t done_cursor_{0};  ///< VNodes below it have done the phase.
     std::uint32_t gate_cursor_{0};  ///< VNodes below it have come to the checkpoint that is due.

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/process.hpp"
+#include "control/fault_plan.hpp"
 #include "memory/event_ring.hpp"
 
 #include <algorithm>
@@ -15,6 +16,7 @@ FaultWatch::FaultWatch(const MemberContext& context) noexcept
     : context_(&context), armed_(context.header().fault_count.load(std::memory_order_acquire) != 0) {}
 
 bool FaultWatch::meant(const FaultEntry& entry) const {
+    if (entry.target == fault_target_anybody) return true;
     if (entry.target >= 0) return static_cast<std::uint32_t>(entry.target) == context_->slot;
     const View view = context_->current_view();
     LivenessTable liveness{};
@@ -23,7 +25,7 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
         if (view.members[slot].state == MemberState::active && !is_alive({record.pid, record.start_time}))
             liveness[slot] = Liveness::dead;
     }
-    if (entry.target == -1) {
+    if (entry.target == fault_target_coordinator) {
         const auto coordinator = coordinator_of(view, liveness);
         return coordinator && coordinator->value == context_->slot;
     }
@@ -59,9 +61,20 @@ void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {
         if (!entry.fired.compare_exchange_strong(unfired, context_->slot + 1, std::memory_order_acq_rel)) continue;
         record_event(context_->segment(), EventKind::fault_fired, context_->slot, index);
         entry.fired_at_ns.store(boot_time_ns(), std::memory_order_release);
-        kill(getpid(), entry.kind == static_cast<std::uint32_t>(FaultKind::stop) ? SIGSTOP : SIGKILL);
+        carry_out(entry);
     }
     armed_ = left;
+}
+
+void FaultWatch::carry_out(const FaultEntry& entry) {
+    switch (static_cast<FaultKind>(entry.kind)) {
+        case FaultKind::none: return;
+        case FaultKind::kill: kill(getpid(), SIGKILL); return;
+        case FaultKind::stop: kill(getpid(), SIGSTOP); return;
+        case FaultKind::join: (void)request_growth(context_->segment(), entry.count); return;
+        case FaultKind::retire: request_retirement(context_->segment(), context_->slot, 0); return;
+        case FaultKind::move: move_wanted_ = entry.pick + 1; return;
+    }
 }
 
 }  // namespace phoenix

@@ -4,6 +4,7 @@
 #include "runtime/member_context.hpp"
 
 #include <cstdint>
+#include <utility>
 
 namespace phoenix {
 
@@ -16,13 +17,17 @@ class FaultWatch {
     void at_step(std::uint64_t step, std::uint64_t steps) {
         if (armed_) look(step, steps);
     }
+    /// A planned move that has come due: the pick of its receiver, plus one; 0 if there is none. Asked for once.
+    [[nodiscard]] std::uint64_t take_move() noexcept { return std::exchange(move_wanted_, 0); }
 
   private:
     void look(std::uint64_t step, std::uint64_t steps);
     [[nodiscard]] bool meant(const FaultEntry& entry) const;
+    void carry_out(const FaultEntry& entry);
 
     const MemberContext* context_;
     bool armed_;
+    std::uint64_t move_wanted_{0};
 };
 
 }  // namespace phoenix

@@ -1,7 +1,6 @@
 #include "runtime/member_context.hpp"
 
 #include "base/check.hpp"
-#include "messaging/doorbell.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -23,16 +22,6 @@ View read_view(const ControlSegment& segment) {
 }
 
 View MemberContext::current_view() const { return read_view(segment()); }
-
-void MemberContext::ring_all() const noexcept {
-    // Slots are given out in order, so those beyond the last ticket are empty.
-    const auto end = std::min<std::uint64_t>(header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
-    for (std::uint32_t member = 0; member < end; ++member) {
-        MemberRecord& other = segment().member(member);
-        if (other.presence.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Presence::present))
-            ring_attention(other);
-    }
-}
 
 bool MemberContext::seen_dead(std::uint32_t member, std::uint32_t member_incarnation) const {
     const View view = current_view();

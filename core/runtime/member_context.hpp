@@ -6,6 +6,7 @@
 #include "memory/extent_pool.hpp"
 #include "memory/settings.hpp"
 #include "runtime/domain_layout.hpp"
+#include "runtime/requests.hpp"
 
 #include <string>
 #include <string_view>
@@ -39,9 +40,12 @@ struct MemberContext {
     [[nodiscard]] AtomicDirectoryWord& directory_word(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
         return arena().object<AtomicDirectoryWord>(domain.directory_offset + std::uint64_t{vnode} * 8);
     }
+    [[nodiscard]] AtomicMoveRequest& move_request(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
+        return arena().object<AtomicMoveRequest>(domain.requests_offset + std::uint64_t{vnode} * 8);
+    }
     [[nodiscard]] View current_view() const;
     /// Wakes every member: there is news.
-    void ring_all() const noexcept;
+    void ring_all() const noexcept { ring_members(segment()); }
     /// True if the member of that slot and incarnation was seen dead or has retired, by the current view.
     [[nodiscard]] bool seen_dead(std::uint32_t member, std::uint32_t member_incarnation) const;
 

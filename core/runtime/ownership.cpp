@@ -24,6 +24,8 @@ void DomainState::follow_directory() {
 void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
     MemberRecord& mine = runtime_->context.record();
     std::uint32_t adopted = 0;
+    std::uint32_t moved = 0;
+    std::uint32_t moved_from = 0;
     const View view = runtime_->context.current_view();
     for (const std::uint32_t v : vnodes) {
         const DirectoryWord at{word(v).load(std::memory_order_acquire)};
@@ -34,6 +36,10 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         states_[v]->adopted = before != 0 && view.members[before - 1].state == MemberState::failed;
         if (states_[v]->adopted) resumed_from_ = before - 1;
         adopted += states_[v]->adopted ? 1 : 0;
+        if (before != 0 && at.state() == OwnerState::moving) {
+            ++moved;
+            moved_from = before - 1;
+        }
         owned_.push_back(v);
     }
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -50,6 +56,9 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         if (in_phase_) enter_phase(self);
     }
     mine.activity.fetch_add(1, std::memory_order_release);
+    const Settings& settings = runtime_->context.settings;
+    if (moved != 0 && !settings.verify_replay && !settings.always_move)
+        record_event(runtime_->context.segment(), EventKind::moved, runtime_->context.slot, moved, moved_from);
     if (adopted == 0) return;
     mine.recoveries.fetch_add(adopted, std::memory_order_relaxed);  // shown to people
     record_event(runtime_->context.segment(), EventKind::adopted, runtime_->context.slot, adopted, resumed_from_);
@@ -148,6 +157,59 @@ void DomainState::give_away(VNodeState& self, std::uint32_t member) {
     drop(self);
     header_->directory_news.fetch_add(1, std::memory_order_release);
     runtime_->context.ring_all();
+}
+
+bool DomainState::committed_here(const VNodeState& self) {
+    if (self.commit_number == 0) return self.serial == 0;
+    return slot_of(record(self.index), *header_, self.commit_number).serial == self.serial;
+}
+
+bool DomainState::give_away_if_asked(VNodeState& self, bool finished) {
+    const DirectoryWord at{word(self.index).load(std::memory_order_acquire)};
+    MoveRequest request{runtime_->context.move_request(*header_, self.index).load(std::memory_order_relaxed)};
+    // Test mode: every VNode moves at every boundary.
+    if (runtime_->context.settings.always_move && !finished)
+        request = MoveRequest::make(MemberSlot{runtime_->next_member()}, at.version());
+    if (request.bits == 0) [[likely]]
+        return false;
+    if (!request.holds_for(at) || !at.executed_by(MemberSlot{runtime_->context.slot})) return false;
+    // To one that has gone it would only come back by way of the coordinator.
+    if (!runtime_->context.current_view().is_active(request.receiver())) return false;
+    if (!committed_here(self)) {
+        // With global recovery commits are made at common cuts only: it moves at the next one.
+        if (options_.recovery == Recovery::global) return false;
+        commit(self, finished);
+    }
+    give_away(self, request.receiver().value);
+    return true;
+}
+
+void DomainState::give_idle_away() {
+    const std::vector<std::uint32_t> mine = owned_;
+    for (const std::uint32_t v : mine) {
+        VNodeState& self = *states_[v];
+        const bool between_steps =
+            self.fiber == nullptr &&
+            (self.status == VNodeStatus::finished || (self.status == VNodeStatus::ready && committed_here(self)));
+        if (between_steps) (void)give_away_if_asked(self, self.status == VNodeStatus::finished);
+    }
+}
+
+void DomainState::ask_to_move(const VNodeState& self, std::uint64_t pick) {
+    const MemberContext& context = runtime_->context;
+    const View view = context.current_view();
+    std::vector<std::uint32_t> others;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const bool takes =
+            (context.segment().member(slot).taking.load(std::memory_order_acquire) >> header_->index & 1) != 0;
+        if (slot != context.slot && takes && view.is_active(MemberSlot{slot})) others.push_back(slot);
+    }
+    if (others.empty()) return;
+    // Nobody need be rung: the asker executes the VNode itself and looks at the end of this step.
+    const DirectoryWord at{word(self.index).load(std::memory_order_acquire)};
+    context.move_request(*header_, self.index)
+        .store(MoveRequest::make(MemberSlot{others[pick % others.size()]}, at.version()).bits,
+               std::memory_order_relaxed);
 }
 
 VNodeRecord& DomainState::record(std::uint32_t vnode) const noexcept {

@@ -70,6 +70,10 @@ void DomainState::begin_phase(std::uint32_t phase, std::uint64_t steps) {
     ready_.clear();
     gate_waiters_.clear();
     for (const std::uint32_t v : owned_) enter_phase(*states_[v]);
+    // The coordinator may give this member its share from here on.
+    MemberRecord& mine = runtime_->context.record();
+    mine.taking.fetch_or(std::uint64_t{1} << header_->index, std::memory_order_release);
+    ring_services(runtime_->context.segment());
     directory_seen_ = ~std::uint64_t{0};
     attention_seen_ = runtime_->context.record().attention.load(std::memory_order_acquire) - 1;
 }
@@ -79,6 +83,8 @@ void DomainState::execute_until_done(std::uint64_t steps) {
         DomainState* self;
         ~Leave() {
             self->in_phase_ = false;
+            self->runtime_->context.record().taking.fetch_and(~(std::uint64_t{1} << self->header_->index),
+                                                              std::memory_order_release);
             self->runtime_->context.record().executing.store(0, std::memory_order_relaxed);  // no step runs any more
         }
     } const leave{this};
@@ -113,6 +119,7 @@ void DomainState::handle_news() {
     const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
     if (attention == attention_seen_) return;
     attention_seen_ = attention;
+    runtime_->pass_news_on();
     if (!context.job_running()) {
         unwind_all();
         context.throw_if_ended();
@@ -125,6 +132,12 @@ void DomainState::handle_news() {
         directory_seen_ = news;
         follow_directory();
     }
+    const std::uint64_t wishes = header_->move_news.load(std::memory_order_acquire);
+    if (wishes != moves_seen_) {
+        moves_seen_ = wishes;
+        give_idle_away();
+    }
+    if (owned_.empty()) runtime_->leave_if_drained();
 }
 
 void DomainState::run_slice(VNodeState& self) {
@@ -144,7 +157,10 @@ void DomainState::run_slice(VNodeState& self) {
 }
 
 void DomainState::begin_step(VNodeState& self) {
-    if (!initialising_) runtime_->faults.at_step(self.step, phase_steps_);
+    if (!initialising_) {
+        runtime_->faults.at_step(self.step, phase_steps_);
+        if (const std::uint64_t pick = runtime_->faults.take_move(); pick != 0) ask_to_move(self, pick - 1);
+    }
     if (self.adopted) {
         self.adopted = false;
         if (!std::exchange(resumption_shown_, true))
@@ -230,6 +246,7 @@ void DomainState::after_step(VNodeState& self) {
     if (checkpoint && header_->gate_open.load(std::memory_order_acquire) < self.serial) {
         return wait_at_gate(self);
     }
+    if (give_away_if_asked(self, finished)) return;
     go_on(self, finished);
 }
 

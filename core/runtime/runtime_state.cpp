@@ -6,6 +6,7 @@
 #include "messaging/doorbell.hpp"
 #include "runtime/attachment_record.hpp"
 #include "runtime/crash_report.hpp"
+#include "runtime/retirement.hpp"
 #include "runtime/space_state.hpp"
 #include "runtime/sweep.hpp"
 
@@ -83,6 +84,7 @@ RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
       faults(context) {
     shown_segment = &context.segment();
     install_last_words(context, fibers);
+    retire_on_sigterm(context);
     record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
     service = std::make_unique<Service>(context);
     wait_until_active();
@@ -176,8 +178,27 @@ std::string RuntimeState::once(std::string_view cell_name, const std::function<s
     }
 }
 
+void RuntimeState::pass_news_on() {
+    const std::uint32_t news = context.header().service_news.load(std::memory_order_acquire);
+    if (news == service_news_seen_) return;
+    service_news_seen_ = news;
+    service->kick();
+}
+
+void RuntimeState::leave_if_drained() {
+    if (!drained(context)) return;
+    context.record().drained.store(1, std::memory_order_release);
+    service.reset();
+    leave_job(context);
+    // In the middle of the application's main: neither its destructors nor its exit handlers expect that, and one rank
+    // alone must not finalize MPI.
+    std::fflush(nullptr);
+    _exit(0);
+}
+
 void RuntimeState::wait_for_news(std::uint32_t attention_before) {
     context.throw_if_ended();
+    pass_news_on();
     MemberRecord& mine = context.record();
     prepare_sleep(mine);
     if (mine.attention.load(std::memory_order_acquire) != attention_before) {

@@ -39,6 +39,11 @@ class RuntimeState {
     void sweep();
     /// Bytes to last for the life of the job, filled.
     [[nodiscard]] std::uint64_t keep_bytes(std::string_view bytes);
+    /// Wakes this member's service thread if there is news for it. Service threads sleep in poll() and cannot be rung
+    /// by other processes; whoever rings wakes main threads, and those pass it on.
+    void pass_news_on();
+    /// Leaves the job and ends the process, with status 0, if this member drains and owns nothing any more.
+    void leave_if_drained();
     /// Sleeps until there is news after `attention_before`, or a little while; throws if the job has ended.
     void wait_for_news(std::uint32_t attention_before);
     /// Throws what a Failure says, as the job's end.
@@ -66,6 +71,7 @@ class RuntimeState {
     std::array<SpaceState*, domain_count_max> space_by_index{};
 
   private:
+    std::uint32_t service_news_seen_{0};
     void wait_until_active();
     void restore_once_results();
     void check_name(std::string_view name, std::uint32_t vnodes) const;

@@ -71,6 +71,7 @@ void Service::loop() noexcept {
         beat_and_watch();
         reconcile();
         check_deadlock();
+        watch_drains();
         sweep();
         wait_for_news();
     }
@@ -145,6 +146,7 @@ Observation Service::observe() {
     view_ = context_.current_view();
     if (view_.number != before) register_members();
     Observation observation;
+    std::uint64_t taking = 0;
     observation.view = &view_;
     observation.self = MemberSlot{context_.slot};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
@@ -154,7 +156,11 @@ Observation Service::observe() {
         if (slot != context_.slot) look_at_member(slot);
         observation.liveness[slot] = liveness_[slot];
         const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        observation.published[slot] = {published_state(presence), Incarnation{record.incarnation}, record.order};
+        observation.published[slot] = {
+            published_state(presence), Incarnation{record.incarnation}, record.order,
+            record.retire_wanted.load(std::memory_order_acquire) == static_cast<std::uint32_t>(RetireWish::wanted),
+            record.taking.load(std::memory_order_acquire)};
+        taking = (taking ^ observation.published[slot].taking) * 0x100000001B3ULL;
     }
     const ControlHeader& header = context_.header();
     observation.expected_member_count = header.expected_members.load(std::memory_order_acquire);
@@ -172,13 +178,18 @@ Observation Service::observe() {
             seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space
                                                                                       : NameSpaceKind::domain;
             seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
+            if (domain->requests_offset != 0) seen.requests = {&context_.move_request(*domain, 0), domain->vnodes};
         }
         domains_.push_back(seen);
     }
     observation.domains = domains_;
     const bool open = placement_open(observation);
+    observation.balance = open && view_.number.value != balanced_view_ && !context_.settings.verify_replay &&
+                          !context_.settings.always_move;
     observation.look_at_words = look_again_ || open != placement_was_open_ || count != looked_at_domains_ ||
-                                view_.number.value != looked_at_words_of_view_;
+                                view_.number.value != looked_at_words_of_view_ ||
+                                (observation.balance && taking != taking_seen_);
+    taking_seen_ = taking;
     observation.reassign_max = reassign_batch;
     placement_was_open_ = open;
     return observation;
@@ -193,6 +204,8 @@ void Service::reconcile() {
             looked_at_words_of_view_ = view_.number.value;
             looked_at_domains_ = static_cast<std::uint32_t>(domains_.size());
             look_again_ = false;
+            if (observation.balance && !decision.balance_waits && decision.moves.empty())
+                balanced_view_ = view_.number.value;
         }
         if (!carry_out(decision)) return;
         look_again_ = true;
@@ -205,6 +218,8 @@ bool Service::carry_out(const Decision& decision) {
     for (const MemberSlot slot : decision.kills) kill_hung(slot);
     if (decision.proposal) propose(*decision.proposal);
     if (!decision.reassigns.empty()) change_owners(decision.reassigns);
+    if (!decision.moves.empty()) request_moves(decision.moves);
+    for (const MemberSlot slot : decision.refusals) refuse_to_retire(slot);
     if (!decision.lost.empty()) {
         const LostName& lost = decision.lost.front();
         const DomainHeader* space = context_.domain_header(lost.domain);
@@ -249,10 +264,11 @@ void Service::propose(const View& next) {
         const MemberState after = next.members[slot].state;
         if (before == after) continue;
         if (after == MemberState::failed) record_event(context_.segment(), EventKind::death_seen, slot, 0);
-        const EventKind kind = after == MemberState::active    ? EventKind::member_active
-                               : after == MemberState::failed  ? EventKind::member_failed
-                               : after == MemberState::retired ? EventKind::member_retired
-                                                               : EventKind::none;
+        const EventKind kind = after == MemberState::active     ? EventKind::member_active
+                               : after == MemberState::failed   ? EventKind::member_failed
+                               : after == MemberState::retired  ? EventKind::member_retired
+                               : after == MemberState::draining ? EventKind::member_draining
+                                                                : EventKind::none;
         if (kind != EventKind::none) record_event(context_.segment(), kind, slot, next.number.value);
     }
     judge_crashes(next);
@@ -283,6 +299,43 @@ void Service::change_owners(const std::vector<Reassign>& reassigns) {
         context_.domain_header(last)->directory_news.fetch_add(1, std::memory_order_release);
     }
     context_.ring_all();
+}
+
+void Service::request_moves(const std::vector<Move>& moves) {
+    for (const Move& move : moves)
+        context_.move_request(*context_.domain_header(move.domain), move.vnode.value)
+            .store(move.request.bits, std::memory_order_release);
+    std::uint32_t last = ~std::uint32_t{0};
+    for (const Move& move : moves) {
+        if (move.domain == last) continue;
+        last = move.domain;
+        context_.domain_header(last)->move_news.fetch_add(1, std::memory_order_release);
+    }
+    context_.ring_all();
+}
+
+void Service::refuse_to_retire(MemberSlot slot) {
+    auto wish = static_cast<std::uint32_t>(RetireWish::wanted);
+    context_.segment()
+        .member(slot.value)
+        .retire_wanted.compare_exchange_strong(wish, static_cast<std::uint32_t>(RetireWish::refused),
+                                               std::memory_order_acq_rel);
+}
+
+// A member that does not get empty in time is taken for dead: its VNodes are recovered from shared memory. The
+// coordinator's business; a wish without a deadline is patient.
+void Service::watch_drains() {
+    const auto coordinator = coordinator_of(view_, liveness_);
+    if (!context_.job_running() || !coordinator || coordinator->value != context_.slot) return;
+    const std::uint64_t now = boot_time_ns();
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const std::uint64_t deadline = context_.segment().member(slot).drain_deadline.load(std::memory_order_acquire);
+        if (view_.members[slot].state != MemberState::draining || slot == context_.slot || deadline == 0 ||
+            now < deadline || !processes_[slot] || liveness_[slot] == Liveness::dead)
+            continue;
+        record_event(context_.segment(), EventKind::drain_timed_out, slot, 0);
+        processes_[slot]->signal(SIGKILL);
+    }
 }
 
 // The coordinator's, now and then, until nothing is left. If it dies another goes on.

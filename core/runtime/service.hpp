@@ -46,6 +46,9 @@ class Service {
     void kill_hung(MemberSlot slot);
     void propose(const View& next);
     void change_owners(const std::vector<Reassign>& reassigns);
+    void request_moves(const std::vector<Move>& moves);
+    void refuse_to_retire(MemberSlot slot);
+    void watch_drains();
     void judge_crashes(const View& view);
     void check_deadlock();
     void sweep();
@@ -67,6 +70,8 @@ class Service {
     std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
     std::uint32_t looked_at_domains_{0};
     bool placement_was_open_{false};
+    std::uint64_t balanced_view_{0};  ///< By this view everybody had a fair share, or will once moves are done.
+    std::uint64_t taking_seen_{0};    ///< Digest of who takes what, when balance was looked at last.
     bool look_again_{true};
     std::atomic<bool> deaths_{false};
     std::atomic<bool> ending_{false};

@@ -22,6 +22,9 @@ foreach(case
     plate_survives_with_a_tolerance
     plate_survives_a_stopped_member
     plate_survives_chaos
+    plate_survives_joins_retirements_and_moves
+    cg_survives_joins_retirements_and_moves
+    examples_may_move_at_every_step
     plate_survives_kills_from_outside
     plate_reads_and_writes_files
     cg_is_the_same_for_all_members
@@ -35,6 +38,7 @@ if(PHOENIX_MPI)
   foreach(case
       plate_digest_does_not_depend_on_members_or_vnodes
       plate_survives_planned_kills
+      plate_survives_joins_retirements_and_moves
       plate_survives_kills_from_outside
       cg_is_the_same_for_all_members)
     phoenix_example_test(${case} mpi mpi)

@@ -198,6 +198,44 @@ def plate_survives_chaos(examples):
         require(result.line("digest") == wanted, f"seed {seed}: wanted digest {wanted}\n{result}")
 
 
+EVERYTHING = "kills=3,joins=4,retires=3,moves=50"
+
+
+def plate_survives_joins_retirements_and_moves(examples):
+    # Long enough that members that join come while there is work.
+    words = ["plate", "--size", "96x96", "--vnodes", "12", "--steps", "8000", "--digest"]
+    wanted = examples.alone(*words).line("digest")
+    for seed in seeds(12):
+        print(f"seed {seed}", flush=True)
+        result = examples.good(3, ["--chaos", f"seed={seed},{EVERYTHING}"], *words)
+        require(result.line("digest") == wanted, f"seed {seed}: wanted digest {wanted}\n{result}")
+    for fault in ("retire:coordinator@2000", "retire:1@0", "join:3@100"):
+        result = examples.good(2, ["--fault", fault, "--fault", "join:1@4000", "--fault", "retire:0@7000"], *words)
+        require(result.line("digest") == wanted, f"{fault}: wanted digest {wanted}\n{result}")
+
+
+def examples_may_move_at_every_step(examples):
+    with tempfile.TemporaryDirectory() as folder:
+        matrix = make_matrix(examples, folder)
+        for words in ([*PLATE, "--vnodes", "16"], ["cg", "--matrix", matrix, "--vnodes", "9", "--digest"],
+                      ["plate", "--size", "64x64", "--steps", "5000", "--tolerance", "0.5", "--vnodes", "8", "--digest"]):
+            alone = examples.alone(*words)
+            for options in ([], ["--chaos", "seed=5,kills=2,joins=2,retires=1"]):
+                result = examples.good(3, ["--always-move", *options], *words)
+                require(result.out == alone.out, f"wanted\n{alone}\ngot\n{result}")
+
+
+def cg_survives_joins_retirements_and_moves(examples):
+    with tempfile.TemporaryDirectory() as folder:
+        matrix = make_matrix(examples, folder)
+        words = ["cg", "--matrix", matrix, "--vnodes", "16", "--tolerance", "0", "--max-iterations", "2000", "--digest"]
+        alone = examples.alone(*words)
+        for seed in seeds(6):
+            print(f"seed {seed}", flush=True)
+            result = examples.good(3, ["--chaos", f"seed={seed},{EVERYTHING}"], *words)
+            require(result.out == alone.out, f"seed {seed}: wanted\n{alone}\ngot\n{result}")
+
+
 def plate_survives_kills_from_outside(examples):
     # Long enough that a kill meets it at work; how long it runs otherwise does not matter.
     words = ["plate", "--size", "200x200", "--vnodes", "64", "--steps", "3000", "--digest"]
@@ -362,6 +400,9 @@ CASES = {
         plate_survives_with_a_tolerance,
         plate_survives_a_stopped_member,
         plate_survives_chaos,
+        plate_survives_joins_retirements_and_moves,
+        cg_survives_joins_retirements_and_moves,
+        examples_may_move_at_every_step,
         plate_survives_kills_from_outside,
         plate_reads_and_writes_files,
         cg_is_the_same_for_all_members,

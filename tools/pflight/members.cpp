@@ -70,7 +70,7 @@ std::optional<int> MemberProcess::ending_signal() const noexcept {
     return fault_signal != 0 ? static_cast<int>(fault_signal) : SIGKILL;
 }
 
-void MemberProcesses::add(pid_t pid, bool is_child) {
+void MemberProcesses::add(pid_t pid, bool is_child, bool grown) {
     const ProcessIdentity identity{pid, start_time_of(pid)};
     const bool known = std::any_of(processes_.begin(), processes_.end(),
                                    [&](const MemberProcess& process) { return process.identity == identity; });
@@ -79,6 +79,7 @@ void MemberProcesses::add(pid_t pid, bool is_child) {
     process.identity = identity;
     process.handle = ProcessHandle{identity};
     process.is_child = is_child;
+    process.grown = grown;
     processes_.push_back(std::move(process));
 }
 
@@ -110,6 +111,7 @@ void MemberProcesses::read_last_words(MemberProcess& process) const noexcept {
     if (record.pid != process.identity.pid || record.start_time != process.identity.start_time) return;  // used again
     process.left_in_order =
         record.presence.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Presence::leaving);
+    process.drained = record.drained.load(std::memory_order_acquire) != 0;
     process.exit_state = record.exit_state.load(std::memory_order_acquire);
     process.fault_signal = record.fault_signal.load(std::memory_order_acquire);
 }

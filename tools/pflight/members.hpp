@@ -15,6 +15,7 @@ struct MemberProcess {
     ProcessIdentity identity;
     ProcessHandle handle;
     bool is_child{false};  ///< Ours: its exit status is known once it ended. Else a rank of mpirun.
+    bool grown{false};     ///< Started beyond the members of the start: nobody waits for it.
     // Known once it attached:
     std::optional<std::uint32_t> slot;
     std::uint32_t incarnation{0};
@@ -23,6 +24,7 @@ struct MemberProcess {
     std::uint64_t ended_ns{0};       ///< Boot time at which that was noticed.
     std::optional<int> wait_status;  ///< As of waitpid(); children only.
     bool left_in_order{false};       ///< Its record says leaving.
+    bool drained{false};             ///< It left before the end of the program, as asked.
     std::uint32_t exit_state{0};     ///< MemberRecord::exit_state.
     std::uint32_t fault_signal{0};   ///< MemberRecord::fault_signal.
 
@@ -39,7 +41,7 @@ class MemberProcesses {
     explicit MemberProcesses(const ControlSegment& segment) noexcept : segment_(&segment) {}
 
     /// Takes in a process of which nothing but the pid is known.
-    void add(pid_t pid, bool is_child);
+    void add(pid_t pid, bool is_child, bool grown = false);
     /// Reads the member records: finds out who attached, and takes in members that were not known.
     void look();
     /// Marks those that ended since the last call, oldest news first, and reaps children. Returns their indices.

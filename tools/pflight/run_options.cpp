@@ -20,6 +20,7 @@ examples:
   pflight run -n 4 ./plate --size 512x512 --vnodes 64 --steps 300
   pflight run -n 4 --fault kill:2@100 --fault kill:coordinator@200 --timeline ./plate --steps 300
   pflight run -n 4 --chaos seed=7,kills=3 ./plate --steps 300
+  pflight run -n 2 --fault join:2@100 --fault retire:0@200 --timeline ./plate --steps 300
   pflight run -n 4 --checkpoint saved --checkpoint-every 100 ./plate --steps 3000
   pflight run -n 2 --restart saved ./plate --steps 3000
 
@@ -76,10 +77,11 @@ void RunCommand::declare(CLI::App& application) {
     command_->add_flag("--mpi", mpi_, "Start the members as ranks of one mpirun (the default where there is one)");
     command_
         ->add_option("--fault", faults_,
-                     "Kill or stop a member at a step: kill:2@300, kill:coordinator@50, stop:1@200+3s")
+                     "At a step: kill:2@300, kill:coordinator@50, stop:1@200+3s, join:2@500, retire:1@400")
         ->type_name("SPEC")
         ->allow_extra_args(false);
-    text("--chaos", chaos_, "SPEC", "Kill members at random: seed=7,kills=2");
+    text("--chaos", chaos_, "SPEC", "At random: seed=7,kills=2,joins=2,retires=1,moves=20");
+    command_->add_flag("--always-move", always_move_, "Test: every VNode moves to another member at every step");
     text("--checkpoint", checkpoint_, "DIR", "Write checkpoints into DIR");
     text("--checkpoint-every", checkpoint_every_, "K", "Steps between two checkpoints");
     text("--checkpoint-keep", checkpoint_keep_, "N", "Checkpoints kept (2)");
@@ -131,6 +133,9 @@ RunCommand::Check RunCommand::check_members(RunOptions& options) const {
     if (verify_replay_ && options.members < 2)
         return wrong("--verify-replay runs each step a second time in another member; write -n 2 or more.");
     options.settings.verify_replay = verify_replay_;
+    if (always_move_ && verify_replay_)
+        return wrong("--always-move and --verify-replay both decide where steps run; write one of them.");
+    options.settings.always_move = always_move_;
     return {};
 }
 
@@ -160,11 +165,11 @@ RunCommand::Check RunCommand::check_faults(RunOptions& options) const {
     if (!chaos_.empty()) {
         const auto chaos = parse_chaos(chaos_);
         if (!chaos) return tl::unexpected(chaos.error());
-        if (chaos->kills >= options.members && !respawn_)
+        if (chaos->losses() >= options.members + chaos->joins && !respawn_)
             return wrong(fmt::format(
-                "--chaos '{}': {} kills leave nobody of {} members; write at most kills={}, more members, or "
-                "--respawn.",
-                chaos_, chaos->kills, options.members, options.members - 1));
+                "--chaos '{}': {} kills and retires leave nobody of {} members; write fewer, more members or "
+                "joins, or --respawn.",
+                chaos_, chaos->losses(), options.members + chaos->joins));
         for (const PlannedFault& fault : chaos_faults(*chaos, static_cast<std::uint32_t>(options.faults.size())))
             options.faults.push_back(fault);
     }

@@ -60,6 +60,7 @@ class RunCommand {
     std::string checkpoint_keep_;
     std::string restart_;
     bool verify_replay_{false};
+    bool always_move_{false};
     bool quiet_{false};
     std::string progress_{"auto"};
     bool timeline_{false};

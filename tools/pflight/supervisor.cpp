@@ -80,6 +80,7 @@ int Supervisor::run() {
         }
         take_events();
         take_endings();
+        grow();
         resume_stopped();
         end_forgotten();
         end_after_failure();
@@ -89,10 +90,23 @@ int Supervisor::run() {
     return conclude();
 }
 
-tl::expected<pid_t, Failure> Supervisor::start_member() {
+tl::expected<pid_t, Failure> Supervisor::start_member(bool grown) {
     auto pid = start_process({options_.program, options_.arguments, agent_.environment()});
-    if (pid) processes_.add(*pid, true);
+    if (pid) processes_.add(*pid, true, grown);
     return pid;
+}
+
+// Members asked for while the job runs: by `pflight join`, by the application, by the fault plan.
+void Supervisor::grow() {
+    ControlHeader& header = segment_.header();
+    while (header.grow_started.load(std::memory_order_relaxed) != header.grow_wanted.load(std::memory_order_acquire)) {
+        const bool too_late = someone_left_ || segment_.outcome() != Outcome::running;
+        const auto pid = too_late ? tl::expected<pid_t, Failure>{0} : start_member(true);
+        if (!pid) report(pid.error().sentence);
+        if (too_late || !pid) header.grow_failed.fetch_add(1, std::memory_order_acq_rel);
+        header.grow_started.fetch_add(1, std::memory_order_acq_rel);
+        if (pid && *pid != 0) timeline_.grown(boot_time_ns(), *pid);
+    }
 }
 
 tl::expected<void, Failure> Supervisor::start_members() {
@@ -138,11 +152,13 @@ void Supervisor::take_endings() {
     processes_.look();
     for (const std::size_t index : processes_.collect_ended()) {
         const MemberProcess& process = processes_.all()[index];
-        if (!process.attached()) {
+        if (!process.attached() && process.grown) {
+            segment_.header().grow_failed.fetch_add(1, std::memory_order_acq_rel);
+        } else if (!process.attached()) {
             // Nobody is to wait for it at the start.
             segment_.header().expected_members.fetch_sub(1, std::memory_order_acq_rel);
         } else if (process.left_in_order) {
-            someone_left_ = true;
+            someone_left_ = someone_left_ || !process.drained;
         } else {
             take_events();  // what led to it is told first
             timeline_.process_ended(*process.slot, process.ended_ns, how_it_ended(process));
@@ -164,20 +180,25 @@ void Supervisor::replace(const MemberProcess& dead) {
 
 void Supervisor::find_ranks() {
     const std::size_t wanted = options_.members;
-    if (mpirun_ended_ || processes_.all().size() >= wanted || missing_ranks_counted_) return;
+    const auto ranks = [this] {
+        const auto& all = processes_.all();
+        return static_cast<std::size_t>(
+            std::count_if(all.begin(), all.end(), [](const MemberProcess& process) { return !process.grown; }));
+    };
+    if (mpirun_ended_ || ranks() >= wanted || missing_ranks_counted_) return;
     for (const pid_t pid : children_of(mpirun_pid_)) {
         // Between fork and exec it is still mpirun.
         const std::string name_space = environment_of(pid, "PMIX_NAMESPACE");
         if (name_space.empty() || environment_of(pid, "PHOENIX_JOB").empty()) continue;
         if (mpi_namespace_.empty()) mpi_namespace_ = name_space;
-        const std::size_t before = processes_.all().size();
+        const std::size_t before = ranks();
         processes_.add(pid, false);
-        if (processes_.all().size() > before) ranks_seen_ns_ = boot_time_ns();
+        if (ranks() > before) ranks_seen_ns_ = boot_time_ns();
     }
     if (ranks_seen_ns_ == 0 || boot_time_ns() < ranks_seen_ns_ + ranks_settled_ns) return;
     // The others died before they could be seen.
     missing_ranks_counted_ = true;
-    segment_.header().expected_members.fetch_sub(static_cast<std::uint32_t>(wanted - processes_.all().size()),
+    segment_.header().expected_members.fetch_sub(static_cast<std::uint32_t>(wanted - ranks()),
                                                  std::memory_order_acq_rel);
 }
 

@@ -52,11 +52,20 @@ void Timeline::respawned(std::uint64_t time_ns, int pid) {
     say(time_ns, fmt::format("process {} started as a replacement", pid));
 }
 
+void Timeline::grown(std::uint64_t time_ns, int pid) { say(time_ns, fmt::format("process {} started to join", pid)); }
+
 void Timeline::take_fault(const Event& event, const ControlSegment& segment) {
     const FaultEntry& fault = segment.faults()[event.detail % fault_count_max];
-    if (fault.kind == static_cast<std::uint32_t>(FaultKind::stop))
-        return say(event.time_ns, fmt::format("member {} is stopped as planned", event.subject));
-    say(event.time_ns, fmt::format("member {} is killed as planned", event.subject));
+    const auto tell = [&](const std::string& text) { say(event.time_ns, text + " as planned"); };
+    switch (static_cast<FaultKind>(fault.kind)) {
+        case FaultKind::none: return;
+        case FaultKind::stop: return tell(fmt::format("member {} is stopped", event.subject));
+        case FaultKind::join: return tell(fmt::format("{} more asked for", count_of(fault.count, "member")));
+        case FaultKind::retire: return tell(fmt::format("member {} is to retire", event.subject));
+        case FaultKind::move: return tell(fmt::format("member {} gives a VNode away", event.subject));
+        case FaultKind::kill: break;
+    }
+    tell(fmt::format("member {} is killed", event.subject));
     open_recovery(event.subject, event.time_ns);
 }
 
@@ -94,6 +103,13 @@ void Timeline::take_membership(const Event& event) {
             return tell(fmt::format("member {} active (view {})", event.subject, event.detail));
         case EventKind::member_hung:
             return tell(fmt::format("member {} gives no sign of life and is killed", event.subject));
+        case EventKind::member_draining:
+            return tell(fmt::format("member {} drains (view {})", event.subject, event.detail));
+        case EventKind::drain_timed_out:
+            return tell(fmt::format("member {} is not empty in time and is killed", event.subject));
+        case EventKind::moved:
+            return tell(fmt::format("member {} took {} of member {}", event.subject, count_of(event.detail, "VNode"),
+                                    event.peer));
         case EventKind::member_retired:
             return tell(fmt::format("member {} left (view {})", event.subject, event.detail));
         case EventKind::member_failed: {

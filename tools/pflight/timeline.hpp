@@ -33,6 +33,8 @@ class Timeline {
     /// The launcher saw the process of `slot` end.
     void process_ended(std::uint32_t slot, std::uint64_t time_ns, const std::string& how);
     void respawned(std::uint64_t time_ns, int pid);
+    /// A member beyond those of the start was started.
+    void grown(std::uint64_t time_ns, int pid);
 
     [[nodiscard]] const std::vector<Recovery>& recoveries() const noexcept { return recoveries_; }
     [[nodiscard]] std::optional<std::uint64_t> last_checkpoint() const noexcept { return last_checkpoint_; }

@@ -52,7 +52,7 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
                 status};
     }
     const auto in_good_order = [](const MemberProcess& process) {
-        return process.left_in_order && process.exit_status() == 0;
+        return process.left_in_order && !process.drained && process.exit_status() == 0;
     };
     if (std::any_of(processes.begin(), processes.end(), in_good_order)) return {};
     const bool nobody_attached = std::none_of(processes.begin(), processes.end(),

@@ -55,6 +55,14 @@ class Runtime {
 
     [[nodiscard]] std::uint32_t member() const noexcept;        ///< Slot of this member. Information only.
     [[nodiscard]] std::uint32_t member_count() const noexcept;  ///< ACTIVE members now.
+    /// Asks for `members` more. They are started in the background and get their share of VNodes one by one, at step
+    /// boundaries; nobody waits for them. main runs in every member, so this belongs into once():
+    /// `runtime.once("grow", [&] { runtime.grow(2); })`.
+    /// @error refused  No launcher serves this job: start it with `pflight run`.
+    void grow(std::uint32_t members) const;
+    /// Asks that this member hand its VNodes over to others and end, with exit status 0; it goes on with its steps
+    /// until they are gone and then ends inside run(). Refused silently if nobody else is left. Also in a step.
+    void retire() const noexcept;
     /// Members expected at the start (pflight run -n N).
     [[nodiscard]] std::uint32_t expected_member_count() const noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <string>
 
 namespace phoenix {
@@ -43,8 +44,20 @@ TEST(ParseFault, ReadsAStopWithAndWithoutTheTimeAfterWhichItGoesOn) {
     EXPECT_EQ(milliseconds->resume_after_ns, 250'000'000U);
 }
 
+TEST(ParseFault, ReadsJoinsAndRetirements) {
+    const auto join = parse_fault("join:2@500");
+    ASSERT_TRUE(join);
+    EXPECT_EQ(*join, (PlannedFault{.kind = FaultKind::join, .target = fault_target_anybody, .step = 500, .count = 2}));
+    const auto retire = parse_fault("retire:3@40");
+    ASSERT_TRUE(retire);
+    EXPECT_EQ(*retire, (PlannedFault{.kind = FaultKind::retire, .target = 3, .step = 40}));
+    const auto coordinator = parse_fault("retire:coordinator@40");
+    ASSERT_TRUE(coordinator);
+    EXPECT_EQ(coordinator->target, fault_target_coordinator);
+}
+
 TEST(ParseFault, NamesThePositionAndWhatIsExpectedThere) {
-    EXPECT_THAT(sentence_for("burn:2@3"), HasSubstr("position 1 'kill:' or 'stop:' is expected"));
+    EXPECT_THAT(sentence_for("burn:2@3"), HasSubstr("position 1 'kill:', 'stop:', 'join:' or 'retire:' is expected"));
     EXPECT_THAT(sentence_for("kill:x@3"), HasSubstr("position 6 a member number"));
     EXPECT_THAT(sentence_for("kill:256@3"), HasSubstr("position 6 a member number"));
     EXPECT_THAT(sentence_for("kill:-1@3"), HasSubstr("position 6 a member number"));
@@ -56,6 +69,10 @@ TEST(ParseFault, NamesThePositionAndWhatIsExpectedThere) {
     EXPECT_THAT(sentence_for("stop:1@3+0s"), HasSubstr("a time"));
     EXPECT_THAT(sentence_for("stop:1@3+5min"), HasSubstr("position 10 a time"));
     EXPECT_THAT(sentence_for("stop:1@3x"), HasSubstr("position 9 the end or '+' and a time"));
+    EXPECT_THAT(sentence_for("join:0@3"), HasSubstr("position 6 a number of members from 1"));
+    EXPECT_THAT(sentence_for("join:x@3"), HasSubstr("position 6 a number of members from 1"));
+    EXPECT_THAT(sentence_for("retire:x@3"), HasSubstr("position 8 a member number"));
+    EXPECT_THAT(sentence_for("retire:1@3+1s"), HasSubstr("position 11 the end"));
     EXPECT_THAT(sentence_for(""), HasSubstr("position 1"));
 }
 
@@ -73,22 +90,35 @@ TEST(ParseChaos, ReadsSeedAndKillsInAnyOrder) {
     EXPECT_EQ(seed_only->kills, 1U);
 }
 
+TEST(ParseChaos, ReadsJoinsRetirementsAndMoves) {
+    const auto all = parse_chaos("joins=4,seed=7,moves=50,retires=3");
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->seed, 7U);
+    EXPECT_EQ(all->kills, 0U) << "one kill only where nothing is named";
+    EXPECT_EQ(all->joins, 4U);
+    EXPECT_EQ(all->retires, 3U);
+    EXPECT_EQ(all->moves, 50U);
+    EXPECT_EQ(all->losses(), 3U);
+}
+
 TEST(ParseChaos, NamesThePositionAndWhatIsExpectedThere) {
-    EXPECT_THAT(chaos_sentence_for("sead=7"), HasSubstr("position 1 'seed=' or 'kills='"));
+    EXPECT_THAT(chaos_sentence_for("sead=7"),
+                HasSubstr("position 1 one of 'seed=', 'kills=', 'joins=', 'retires=', 'moves=' is expected"));
     EXPECT_THAT(chaos_sentence_for("seed="), HasSubstr("position 6 a number"));
-    EXPECT_THAT(chaos_sentence_for("seed=7,"), HasSubstr("position 8 'kills='"));
-    EXPECT_THAT(chaos_sentence_for("seed=7,seed=8"), HasSubstr("position 8 'kills='"));
+    EXPECT_THAT(chaos_sentence_for("seed=7,"), HasSubstr("position 8 one of 'kills='"));
+    EXPECT_THAT(chaos_sentence_for("seed=7,seed=8"), HasSubstr("position 8 one of 'kills='"));
+    EXPECT_THAT(chaos_sentence_for("kills=1,kills=2"), HasSubstr("position 9 one of 'seed=', 'joins='"));
     EXPECT_THAT(chaos_sentence_for("kills=0"), HasSubstr("position 7 a number from 1"));
     EXPECT_THAT(chaos_sentence_for("kills=2x"), HasSubstr("position 8 ',' or the end"));
 }
 
 TEST(ChaosFaults, AreTheSameForTheSameSeedAndOthersForAnother) {
-    EXPECT_EQ(chaos_faults({7, 20}, 0), chaos_faults({7, 20}, 0));
-    EXPECT_NE(chaos_faults({7, 20}, 0), chaos_faults({8, 20}, 0));
+    EXPECT_EQ(chaos_faults({.seed = 7, .kills = 20}, 0), chaos_faults({.seed = 7, .kills = 20}, 0));
+    EXPECT_NE(chaos_faults({.seed = 7, .kills = 20}, 0), chaos_faults({.seed = 8, .kills = 20}, 0));
 }
 
 TEST(ChaosFaults, ComeInTheOrderOfTheirStepsEachAfterTheOneBefore) {
-    const std::vector<PlannedFault> faults = chaos_faults({7, 20}, 3);
+    const std::vector<PlannedFault> faults = chaos_faults({.seed = 7, .kills = 20}, 3);
     ASSERT_EQ(faults.size(), 20U);
     EXPECT_EQ(faults[0].after, 0U);
     for (std::size_t index = 0; index < faults.size(); ++index) {
@@ -99,6 +129,19 @@ TEST(ChaosFaults, ComeInTheOrderOfTheirStepsEachAfterTheOneBefore) {
         EXPECT_GE(faults[index].step_fraction, faults[index - 1].step_fraction);
         EXPECT_EQ(faults[index].after, 3 + index) << "place in the plan, counted from 1, of the kill before";
     }
+}
+
+TEST(ChaosFaults, HoldAsManyOfEachKindAsWereAskedFor) {
+    const std::vector<PlannedFault> faults =
+        chaos_faults({.seed = 3, .kills = 2, .joins = 4, .retires = 3, .moves = 20}, 0);
+    std::map<FaultKind, int> counts;
+    for (const PlannedFault& fault : faults) {
+        ++counts[fault.kind];
+        EXPECT_EQ(fault.target, fault.kind == FaultKind::join ? fault_target_anybody : fault_target_picked);
+        EXPECT_EQ(fault.count, fault.kind == FaultKind::join ? 1U : 0U);
+    }
+    EXPECT_EQ(counts, (std::map<FaultKind, int>{
+                          {FaultKind::kill, 2}, {FaultKind::join, 4}, {FaultKind::retire, 3}, {FaultKind::move, 20}}));
 }
 
 TEST(ParseDuration, ReadsSecondsAndMilliseconds) {

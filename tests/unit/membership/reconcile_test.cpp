@@ -23,9 +23,12 @@ struct Node {
     bool look_at_words{true};
     NameSpaceKind kind{NameSpaceKind::domain};
     std::unique_ptr<AtomicDirectoryWord[]> words;
+    std::unique_ptr<AtomicMoveRequest[]> requests;
     std::size_t word_count{0};
+    bool balance{false};
 
-    explicit Node(std::size_t vnodes = 0) : words(new AtomicDirectoryWord[vnodes]()), word_count(vnodes) {}
+    explicit Node(std::size_t vnodes = 0)
+        : words(new AtomicDirectoryWord[vnodes]()), requests(new AtomicMoveRequest[vnodes]()), word_count(vnodes) {}
 
     void join(std::uint32_t slot, std::uint64_t ticket, std::uint32_t incarnation = 1) {
         published[slot] = PublishedMember{PublishedState::joining, Incarnation{incarnation}, ticket};
@@ -33,7 +36,7 @@ struct Node {
     }
 
     [[nodiscard]] Decision decide_for(std::uint32_t self) const {
-        const DomainObservation domain{kind, {words.get(), word_count}};
+        const DomainObservation domain{kind, {words.get(), word_count}, {requests.get(), word_count}};
         Observation observation;
         observation.view = &view;
         observation.published = published;
@@ -45,6 +48,7 @@ struct Node {
         observation.domains = {&domain, 1};
         observation.look_at_words = look_at_words;
         observation.reassign_max = reassign_max;
+        observation.balance = balance;
         return decide(observation);
     }
 
@@ -55,6 +59,12 @@ struct Node {
         for (const Reassign& reassign : decision.reassigns) {
             std::uint64_t expected_bits = reassign.expected.bits;
             words[reassign.vnode.value].compare_exchange_strong(expected_bits, reassign.desired.bits);
+        }
+        for (const Move& move : decision.moves) {
+            requests[move.vnode.value] = move.request.bits;
+        }
+        for (const MemberSlot slot : decision.refusals) {
+            published[slot.value].retire_wanted = false;
         }
         for (const MemberSlot slot : decision.kills) {
             liveness[slot.value] = Liveness::dead;
@@ -81,6 +91,17 @@ struct Node {
             owners.push_back(word.assigned() ? word.owner().value : 999);
         }
         return owners;
+    }
+
+    /// Owners carry out what is asked of them, and receivers take it.
+    void move_all() {
+        for (std::size_t v = 0; v < word_count; ++v) {
+            const DirectoryWord word{words[v].load()};
+            const MoveRequest request{requests[v].load()};
+            if (word.state() == OwnerState::active && request.holds_for(word) && view.is_active(request.receiver())) {
+                words[v] = word.given_to(request.receiver()).activated().bits;
+            }
+        }
     }
 
     void activate_all() {
@@ -324,6 +345,150 @@ TEST(Reconcile, NamesOfASpaceAreNotPlacedNotRecoveredAndFreedOnRetirement) {
     node.liveness[2] = Liveness::dead;
     node.carry_out(node.decide_for(0));
     EXPECT_THAT(node.decide_for(0).lost, ElementsAre(LostName{0, VNodeId{2}, MemberSlot{2}}));
+}
+
+// ---- balance and retirement
+
+/// running_node(vnodes), balanced, its members executing steps.
+Node balancing_node(std::size_t vnodes) {
+    Node node = running_node(vnodes);
+    node.balance = true;
+    for (std::uint32_t slot = 0; slot < 3; ++slot) {
+        node.published[slot].taking = 1;
+    }
+    return node;
+}
+
+TEST(Reconcile, ANewcomerGetsItsShareOnceItTakesStepsAndNoSooner) {
+    Node node = balancing_node(8);
+    node.join(3, 9);
+    node.settle(0);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{3}));
+    EXPECT_TRUE(node.decide_for(0).nothing());
+    EXPECT_TRUE(node.decide_for(0).balance_waits);
+    node.published[3].taking = 2;  // of another domain
+    EXPECT_TRUE(node.decide_for(0).nothing());
+    node.published[3].taking = 3;
+    const Decision decision = node.decide_for(0);
+    EXPECT_EQ(decision.moves.size(), 2U);
+    EXPECT_FALSE(decision.balance_waits);
+    EXPECT_TRUE(node.decide_for(1).nothing()) << "only the coordinator asks";
+    node.carry_out(decision);
+    EXPECT_TRUE(node.decide_for(0).nothing()) << "what is asked for is not asked for again";
+    node.move_all();
+    EXPECT_THAT(node.owners(), ElementsAre(0, 0, 3, 1, 1, 3, 2, 2));
+    EXPECT_TRUE(node.decide_for(0).nothing());
+}
+
+TEST(Reconcile, ARequestHoldsForOneOwnershipOnly) {
+    Node node = balancing_node(8);
+    node.join(3, 9);
+    node.published[3].taking = 1;
+    node.settle(0);
+    node.liveness[0] = Liveness::dead;  // with the move of VNode 2 to member 3 not done yet
+    node.settle(1);
+    node.activate_all();
+    const std::vector<std::uint32_t> owners = node.owners();
+    const DirectoryWord word{node.words[2].load()};
+    const MoveRequest stale = MoveRequest::make(MemberSlot{3}, word.version() - 1);
+    EXPECT_FALSE(stale.holds_for(word));
+    node.move_all();
+    std::map<std::uint32_t, int> loads;
+    for (const std::uint32_t owner : node.owners()) {
+        ++loads[owner];
+    }
+    for (const auto& [owner, load] : loads) {
+        EXPECT_NEAR(load, 8.0 / 3, 1.0) << "owner " << owner;
+    }
+}
+
+TEST(Reconcile, OneThatWantsToRetireDrainsAndKeepsNothing) {
+    Node node = balancing_node(9);
+    node.published[0].retire_wanted = true;  // the coordinator itself
+    const Decision first = node.decide_for(0);
+    ASSERT_TRUE(first.proposal);
+    EXPECT_EQ(first.proposal->at(MemberSlot{0}).state, MemberState::draining);
+    node.carry_out(first);
+    EXPECT_TRUE(node.decide_for(0).nothing()) << "the next oldest coordinates now";
+    node.settle(1);
+    node.move_all();
+    EXPECT_THAT(node.owners(), ElementsAre(2, 1, 1, 1, 1, 1, 2, 2, 2));
+    node.liveness[0] = Liveness::alive;
+    node.published[0].state = PublishedState::leaving;
+    node.settle(1);
+    EXPECT_EQ(node.view.at(MemberSlot{0}).state, MemberState::retired);
+}
+
+TEST(Reconcile, TheLastMemberIsRefused) {
+    Node node = balancing_node(4);
+    for (std::uint32_t slot = 0; slot < 3; ++slot) {
+        node.published[slot].retire_wanted = true;
+    }
+    node.settle(0);
+    node.settle(2);
+    EXPECT_EQ(node.view.at(MemberSlot{0}).state, MemberState::draining);
+    EXPECT_EQ(node.view.at(MemberSlot{1}).state, MemberState::draining);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{2}));
+    EXPECT_FALSE(node.published[2].retire_wanted) << "its wish is taken back";
+}
+
+TEST(Reconcile, ADrainingMemberIsNeededAgainWhenAllOthersDie) {
+    Node node = balancing_node(4);
+    node.published[1].retire_wanted = true;
+    node.settle(0);
+    EXPECT_EQ(node.view.at(MemberSlot{1}).state, MemberState::draining);
+    node.liveness[0] = node.liveness[2] = Liveness::dead;
+    node.settle(1);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{1}));
+    EXPECT_EQ(node.owners(), std::vector<std::uint32_t>(4, 1));
+    EXPECT_FALSE(node.published[1].retire_wanted);
+}
+
+TEST(Reconcile, VNodesOfTheDeadGoToThoseWhoExecuteSteps) {
+    Node node = balancing_node(9);
+    node.published[2].taking = 0;  // still on its way there
+    node.liveness[0] = Liveness::dead;
+    node.settle(1);
+    EXPECT_THAT(node.owners(), ElementsAre(1, 1, 1, 1, 1, 1, 2, 2, 2));
+}
+
+TEST(Reconcile, NothingMovesWithoutBalanceAndNeverInASpace) {
+    Node node = balancing_node(8);
+    node.join(3, 9);
+    node.published[3].taking = 1;
+    node.balance = false;
+    node.settle(0);
+    EXPECT_TRUE(node.decide_for(0).nothing());
+    node.balance = true;
+    node.kind = NameSpaceKind::space;
+    EXPECT_TRUE(node.decide_for(0).nothing());
+}
+
+TEST(Reconcile, EveryStepOfAJoinAndADrainCanBeTheLastOfItsCoordinator) {
+    for (int steps = 0; steps < 6; ++steps) {
+        Node node = balancing_node(12);
+        node.join(3, 9);
+        node.published[3].taking = 1;
+        node.published[1].retire_wanted = true;
+        for (int step = 0; step < steps; ++step) {
+            node.carry_out(node.decide_for(0));
+            if (step % 2 == 1) {
+                node.move_all();
+            }
+        }
+        node.liveness[0] = Liveness::dead;
+        for (int round = 0; round < 3; ++round) {
+            node.settle(1);  // whoever of the two coordinates
+            node.settle(2);
+            node.activate_all();
+            node.move_all();
+        }
+        std::map<std::uint32_t, int> loads;
+        for (const std::uint32_t owner : node.owners()) {
+            ++loads[owner];
+        }
+        EXPECT_EQ(loads, (std::map<std::uint32_t, int>{{2, 6}, {3, 6}})) << steps << " steps";
+    }
 }
 
 TEST(Reconcile, AWordThatNamesNoSlotIsRepaired) {

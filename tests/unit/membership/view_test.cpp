@@ -64,6 +64,8 @@ TEST(View, TheOldestActiveLiveMemberCoordinates) {
     view = with_draining(view, MemberSlot{2});
     EXPECT_EQ(coordinator_of(view, liveness), MemberSlot{9});
     liveness[9] = Liveness::dead;
+    EXPECT_EQ(coordinator_of(view, liveness), MemberSlot{2}) << "one that drains, if nobody else is left";
+    liveness[2] = Liveness::dead;
     EXPECT_EQ(coordinator_of(view, liveness), std::nullopt);
     EXPECT_EQ(coordinator_of(View{}, LivenessTable{}), std::nullopt);
 }

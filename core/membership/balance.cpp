@@ -1,0 +1,73 @@
+#include "membership/balance.hpp"
+
+#include "memory/layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace phoenix {
+
+namespace {
+
+constexpr std::uint32_t nobody = ~std::uint32_t{0};
+
+/// Loads to reach: as even as possible, and the odd ones stay with those that have most already.
+std::vector<std::uint64_t> targets_for(std::span<const std::uint64_t> loads, std::span<const BalanceMember> members) {
+    std::vector<std::size_t> keepers;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+        if (members[i].keeps) keepers.push_back(i);
+    }
+    std::vector<std::uint64_t> targets(members.size(), 0);
+    if (keepers.empty()) {
+        return {loads.begin(), loads.end()};
+    }
+    const std::uint64_t total = std::accumulate(loads.begin(), loads.end(), std::uint64_t{0});
+    std::stable_sort(keepers.begin(), keepers.end(), [&](std::size_t a, std::size_t b) { return loads[a] > loads[b]; });
+    for (std::size_t i = 0; i < keepers.size(); ++i) {
+        targets[keepers[i]] = total / keepers.size() + (i < total % keepers.size() ? 1 : 0);
+    }
+    return targets;
+}
+
+}  // namespace
+
+BalancePlan plan_balance(std::span<const MemberSlot> owners, std::span<const BalanceMember> members) {
+    std::array<std::uint32_t, member_count_max> index_of{};
+    index_of.fill(nobody);
+    for (std::uint32_t i = 0; i < members.size(); ++i) index_of.at(members[i].slot.value) = i;
+    const auto index_at = [&](MemberSlot owner) {
+        return owner.value < member_count_max ? index_of[owner.value] : nobody;
+    };
+    std::vector<std::uint64_t> loads(members.size(), 0);
+    for (const MemberSlot owner : owners) {
+        if (index_at(owner) != nobody) ++loads[index_at(owner)];
+    }
+    const std::vector<std::uint64_t> targets = targets_for(loads, members);
+
+    BalancePlan plan;
+    std::size_t receiver = 0;
+    std::vector<std::uint64_t> missing(members.size(), 0);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+        if (targets[i] <= loads[i]) continue;
+        if (members[i].takes) {
+            missing[i] = targets[i] - loads[i];
+        } else {
+            plan.waits = true;
+        }
+    }
+    std::vector<std::uint64_t> excess(members.size(), 0);
+    for (std::size_t i = 0; i < members.size(); ++i) excess[i] = loads[i] > targets[i] ? loads[i] - targets[i] : 0;
+    for (std::size_t v = owners.size(); v-- > 0;) {
+        const std::uint32_t giver = index_at(owners[v]);
+        if (giver == nobody || excess[giver] == 0) continue;
+        while (receiver < missing.size() && missing[receiver] == 0) ++receiver;
+        if (receiver == missing.size()) break;  // the rest is for those that do not take yet
+        --excess[giver];
+        --missing[receiver];
+        plan.moves.push_back({VNodeId{static_cast<std::uint32_t>(v)}, members[receiver].slot});
+    }
+    return plan;
+}
+
+}  // namespace phoenix

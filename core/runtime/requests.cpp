@@ -1,0 +1,72 @@
+#include "runtime/requests.hpp"
+
+#include "base/process.hpp"
+#include "messaging/doorbell.hpp"
+#include "runtime/domain_layout.hpp"
+#include "runtime/member_context.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace phoenix {
+
+void ring_members(const ControlSegment& segment) noexcept {
+    // The lowest free slot is taken first, so those beyond the last ticket have never been used.
+    const auto end =
+        std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
+    for (std::uint32_t slot = 0; slot < end; ++slot) {
+        MemberRecord& member = segment.member(slot);
+        if (member.presence.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Presence::present))
+            ring_attention(member);
+    }
+}
+
+void ring_services(const ControlSegment& segment) noexcept {
+    segment.header().service_news.fetch_add(1, std::memory_order_release);
+    ring_members(segment);
+}
+
+bool request_growth(const ControlSegment& segment, std::uint32_t members) noexcept {
+    ControlHeader& header = segment.header();
+    const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
+    if (agent == 0 || !is_alive({agent, header.agent_start_time})) return false;
+    header.grow_wanted.fetch_add(members, std::memory_order_acq_rel);
+    return true;
+}
+
+void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::uint64_t deadline_ns) noexcept {
+    MemberRecord& member = segment.member(slot);
+    member.drain_deadline.store(deadline_ns, std::memory_order_release);
+    member.retire_wanted.store(static_cast<std::uint32_t>(RetireWish::wanted), std::memory_order_release);
+    ring_services(segment);
+}
+
+tl::expected<void, Failure> request_move(const ControlSegment& segment, const Arena& arena, std::uint32_t domain,
+                                         std::uint32_t vnode, std::uint32_t member) {
+    const auto wrong = [](std::string sentence) {
+        return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)});
+    };
+    const std::uint64_t offset =
+        domain < domain_count_max ? segment.header().domains[domain].load(std::memory_order_acquire) : 0;
+    if (offset == 0) return wrong(fmt::format("There is no domain {} in job '{}'.", domain, segment.job_id()));
+    auto& header = arena.object<DomainHeader>(offset);
+    if (header.requests_offset == 0)
+        return wrong(
+            fmt::format("'{}' is a space: its VNodes move only when the application releases and assumes them.",
+                        header.name.data()));
+    if (vnode >= header.vnodes)
+        return wrong(fmt::format("Domain '{}' has no VNode {}; they are 0 to {}.", header.name.data(), vnode,
+                                 header.vnodes - 1));
+    if (member >= member_count_max || !read_view(segment).is_active(MemberSlot{member}))
+        return wrong(fmt::format("Member {} is not active in job '{}'; 'pflight members' lists who is.", member,
+                                 segment.job_id()));
+    const DirectoryWord word{arena.object<AtomicDirectoryWord>(header.directory_offset + std::uint64_t{vnode} * 8)
+                                 .load(std::memory_order_acquire)};
+    arena.object<AtomicMoveRequest>(header.requests_offset + std::uint64_t{vnode} * 8)
+        .store(MoveRequest::make(MemberSlot{member}, word.version()).bits, std::memory_order_release);
+    header.move_news.fetch_add(1, std::memory_order_release);
+    ring_members(segment);
+    return {};
+}
+
+}  // namespace phoenix
