@@ -357,10 +357,32 @@ bool placement_open(const Observation& observation) {
     return arrived >= observation.expected_member_count;
 }
 
+namespace {
+
+/// The view by which a member that waits to be retired comes back, because nobody else is left.
+std::optional<View> view_that_brings_back(const Observation& observation) {
+    const View& view = *observation.view;
+    LivenessTable others = staying_members(observation);
+    others[observation.self.value] = Liveness::dead;
+    const bool retired = !may_own(view, observation.self) ||
+                         !is_process_of(observation.published[observation.self.value], view.at(observation.self));
+    if (retired || coordinator_of(view, others)) {
+        return std::nullopt;
+    }
+    const View next = next_of(view);
+    return view.is_active(observation.self) ? next : with_reactivated(next, observation.self);
+}
+
+}  // namespace
+
 Decision decide(const Observation& observation) {
     PHOENIX_CHECK(observation.view != nullptr && observation.self.value < member_count_max);
     PHOENIX_CHECK(observation.liveness[observation.self.value] == Liveness::alive);
     Decision decision;
+    if (observation.waits_to_retire) {
+        decision.proposal = view_that_brings_back(observation);
+        return decision;
+    }
     if (acting_member(observation) != observation.self) {
         return decision;
     }

@@ -20,7 +20,8 @@ enum class PublishedState : std::uint8_t {
     joining,  ///< Attached and ready to be admitted. Takes no VNode before it is ACTIVE in a view with its own
               ///< incarnation: until then words that name its slot mean its predecessor.
     active,   ///< Saw itself ACTIVE in a view.
-    leaving   ///< Leaves cleanly: starts no step, publishes no commit, takes no VNode and decides nothing from here on.
+    leaving   ///< Leaves cleanly: starts no step, publishes no commit, takes no VNode and decides nothing from here on,
+              ///< unless it comes back (Observation::waits_to_retire).
 };
 
 /// A member's own record as the observer saw it.
@@ -51,6 +52,11 @@ struct Observation {
     std::array<PublishedMember, member_count_max> published{};
     LivenessTable liveness{};  ///< Of the process that published; the observer itself is always alive.
     MemberSlot self{};
+    /// `self` has drained, publishes that it leaves and waits for the view that retires it. If nobody else is left who
+    /// could make that view, decide() proposes one with `self` ACTIVE; to carry that out it publishes that it stays,
+    /// then changes the view, and only when that has succeeded it waits no longer. Whoever had seen it leave proposes
+    /// against the view before, and fails.
+    bool waits_to_retire{};
     std::uint32_t expected_member_count{1};      ///< Members the launcher starts.
     std::uint32_t lost_before_join{};            ///< Of those, how many are known to have ended before they had a slot.
     bool start_time_over{};                      ///< No longer wait for expected members.

@@ -127,6 +127,11 @@ void DomainState::handle_news() {
     runtime_->poll();
     runtime_->mail.leave_logs_of_the_dead(context.current_view());
     roll_back_if_needed();
+    if (owned_.empty()) runtime_->leave_if_drained();
+    if (runtime_->waits_to_retire()) {
+        directory_seen_ = ~std::uint64_t{0};
+        return;
+    }
     const std::uint64_t news = header_->directory_news.load(std::memory_order_acquire);
     if (news != directory_seen_) {
         directory_seen_ = news;
@@ -137,7 +142,6 @@ void DomainState::handle_news() {
         moves_seen_ = wishes;
         give_idle_away();
     }
-    if (owned_.empty()) runtime_->leave_if_drained();
 }
 
 void DomainState::run_slice(VNodeState& self) {

@@ -16,8 +16,9 @@ void ring_members(const ControlSegment& segment) noexcept {
         std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
     for (std::uint32_t slot = 0; slot < end; ++slot) {
         MemberRecord& member = segment.member(slot);
-        if (member.presence.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Presence::present))
-            ring_attention(member);
+        const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_relaxed));
+        // Those that leave may be waiting for the view that retires them.
+        if (presence == Presence::present || presence == Presence::leaving) ring_attention(member);
     }
 }
 

@@ -186,14 +186,24 @@ void RuntimeState::pass_news_on() {
 }
 
 void RuntimeState::leave_if_drained() {
-    if (!drained(context)) return;
-    context.record().drained.store(1, std::memory_order_release);
-    service.reset();
-    leave_job(context);
-    // In the middle of the application's main: neither its destructors nor its exit handlers expect that, and one rank
-    // alone must not finalize MPI.
-    std::fflush(nullptr);
-    _exit(0);
+    MemberRecord& mine = context.record();
+    if (!waits_to_retire_) {
+        if (!drained(context)) return;
+        waits_to_retire_ = true;
+        mine.drained.store(1, std::memory_order_release);
+        mine.presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
+        ring_services(context.segment());
+    }
+    if (context.current_view().at(MemberSlot{context.slot}).state == MemberState::retired) {
+        service.reset();
+        leave_job(context);
+        // In the middle of the application's main: neither its destructors nor its exit handlers expect that, and one
+        // rank alone must not finalize MPI.
+        std::fflush(nullptr);
+        _exit(0);
+    }
+    // Cleared by the service thread once it has made a view in which this member stays: nobody else is left.
+    waits_to_retire_ = mine.drained.load(std::memory_order_acquire) != 0;
 }
 
 void RuntimeState::wait_for_news(std::uint32_t attention_before) {

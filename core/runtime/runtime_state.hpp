@@ -42,8 +42,11 @@ class RuntimeState {
     /// Wakes this member's service thread if there is news for it. Service threads sleep in poll() and cannot be rung
     /// by other processes; whoever rings wakes main threads, and those pass it on.
     void pass_news_on();
-    /// Leaves the job and ends the process, with status 0, if this member drains and owns nothing any more.
+    /// If this member drains and owns nothing any more: publishes that it leaves, waits (over several calls) for the
+    /// view that retires it, and ends the process with status 0. Nothing may be taken while it waits. Comes back if
+    /// everybody else has died meanwhile.
     void leave_if_drained();
+    [[nodiscard]] bool waits_to_retire() const noexcept { return waits_to_retire_; }
     /// Sleeps until there is news after `attention_before`, or a little while; throws if the job has ended.
     void wait_for_news(std::uint32_t attention_before);
     /// Throws what a Failure says, as the job's end.
@@ -72,6 +75,7 @@ class RuntimeState {
 
   private:
     std::uint32_t service_news_seen_{0};
+    bool waits_to_retire_{false};
     void wait_until_active();
     void restore_once_results();
     void check_name(std::string_view name, std::uint32_t vnodes) const;

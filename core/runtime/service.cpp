@@ -149,6 +149,7 @@ Observation Service::observe() {
     std::uint64_t taking = 0;
     observation.view = &view_;
     observation.self = MemberSlot{context_.slot};
+    observation.waits_to_retire = context_.record().drained.load(std::memory_order_acquire) != 0;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_.segment().member(slot);
         // After the view was read: whoever it names has a process that we know, and one that came since is looked at
@@ -216,7 +217,10 @@ void Service::reconcile() {
 bool Service::carry_out(const Decision& decision) {
     if (decision.nothing()) return false;
     for (const MemberSlot slot : decision.kills) kill_hung(slot);
-    if (decision.proposal) propose(*decision.proposal);
+    if (decision.proposal && context_.record().drained.load(std::memory_order_acquire) != 0)
+        come_back(*decision.proposal);
+    else if (decision.proposal)
+        (void)propose(*decision.proposal);
     if (!decision.reassigns.empty()) change_owners(decision.reassigns);
     if (!decision.moves.empty()) request_moves(decision.moves);
     for (const MemberSlot slot : decision.refusals) refuse_to_retire(slot);
@@ -248,17 +252,17 @@ void Service::kill_hung(MemberSlot slot) {
                         slot.value, context_.segment().member(slot.value).pid));
 }
 
-void Service::propose(const View& next) {
+bool Service::propose(const View& next) {
     std::atomic<std::uint64_t>& current = context_.header().view_current;
     ViewWord word{current.load(std::memory_order_acquire)};
-    if (word.number().value + 1 != next.number.value) return;
+    if (word.number().value + 1 != next.number.value) return false;
     const std::uint32_t buffer = word.spare_buffer_of(MemberSlot{context_.slot});
     const ViewImage image = image_of(next);
     std::memcpy(context_.segment().view_buffer(buffer), &image, sizeof image);
     // Release: whoever follows the word sees the whole image.
     if (!current.compare_exchange_strong(word.bits, ViewWord::make(next.number, buffer).bits,
                                          std::memory_order_acq_rel))
-        return;
+        return false;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberState before = view_.members[slot].state;
         const MemberState after = next.members[slot].state;
@@ -277,6 +281,7 @@ void Service::propose(const View& next) {
         if (DomainHeader* domain = context_.domain_header(index))
             domain->directory_news.fetch_add(1, std::memory_order_release);
     context_.ring_all();
+    return true;
 }
 
 void Service::judge_crashes(const View& view) {
@@ -320,6 +325,20 @@ void Service::refuse_to_retire(MemberSlot slot) {
         .member(slot.value)
         .retire_wanted.compare_exchange_strong(wish, static_cast<std::uint32_t>(RetireWish::refused),
                                                std::memory_order_acq_rel);
+}
+
+// This member has drained and waits to be retired, but nobody is left to do that. See Observation::waits_to_retire.
+void Service::come_back(const View& next) {
+    std::atomic<std::uint32_t>& presence = context_.record().presence;
+    presence.store(static_cast<std::uint32_t>(Presence::present), std::memory_order_seq_cst);
+    if (propose(next)) {
+        refuse_to_retire(MemberSlot{context_.slot});
+        // Release: the main thread takes VNodes again, by the view that was made before.
+        context_.record().drained.store(0, std::memory_order_release);
+    } else {
+        presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
+    }
+    ring_services(context_.segment());
 }
 
 // A member that does not get empty in time is taken for dead: its VNodes are recovered from shared memory. The

@@ -44,10 +44,12 @@ class Service {
     /// False if nothing was to be done.
     [[nodiscard]] bool carry_out(const Decision& decision);
     void kill_hung(MemberSlot slot);
-    void propose(const View& next);
+    /// False if another view came first.
+    bool propose(const View& next);
     void change_owners(const std::vector<Reassign>& reassigns);
     void request_moves(const std::vector<Move>& moves);
     void refuse_to_retire(MemberSlot slot);
+    void come_back(const View& next);
     void watch_drains();
     void judge_crashes(const View& view);
     void check_deadlock();

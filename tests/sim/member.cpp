@@ -10,7 +10,7 @@ namespace phoenix::sim {
 // ------------------------------------------------------------------------------------------------- worker
 
 Task Member::worker() {
-    while (!process_.leave_requested) {
+    while (!process_.leave_requested && !retired_) {
         progress_ = false;
         Task look = look_at_directory();
         co_await look;
@@ -22,6 +22,8 @@ Task Member::worker() {
                 co_await step;
             }
         }
+        Task leaving = leave_if_drained();
+        co_await leaving;
         if (!progress_) {
             Task resting = rest();
             co_await resting;
@@ -34,14 +36,24 @@ Task Member::worker() {
 
 Task Member::look_at_directory() {
     co_await world_.op();
+    if (waits_to_retire_) {
+        co_return;
+    }
     const std::uint32_t attention = world_.memory.attention[slot_];
     if (looked_ && attention == attention_seen_) {
         co_return;
     }
     const MemberEntry& self = view_.at(MemberSlot{slot_});
-    const bool admitted = self.state == MemberState::active && self.incarnation == process_.incarnation;
+    const bool takes = self.state == MemberState::active ||
+                       (self.state == MemberState::draining && !world_.planted(Plant::draining_takes_nothing));
+    const bool admitted = takes && self.incarnation == process_.incarnation;
     if (!admitted && !world_.planted(Plant::take_before_admission)) {
         co_return;  // words may still name the slot for its predecessor
+    }
+    if (!looked_) {
+        co_await world_.op();
+        world_.memory.published[slot_].taking = 1;
+        world_.tell_news();
     }
     looked_ = progress_ = true;
     attention_seen_ = attention;
@@ -212,6 +224,9 @@ Task Member::advance(std::uint32_t vnode) {
     if (world_.random(100) < world_.options().hand_over_percent) {
         Task giving = hand_over(vnode);
         co_await giving;
+    } else {
+        Task moving = move_if_asked(vnode);
+        co_await moving;
     }
 }
 
@@ -275,7 +290,47 @@ Task Member::hand_over(std::uint32_t vnode) {
     if (receivers.empty()) {
         co_return;
     }
-    const std::uint32_t receiver = receivers[world_.random(static_cast<std::uint32_t>(receivers.size()))];
+    Task giving = give_to(vnode, receivers[world_.random(static_cast<std::uint32_t>(receivers.size()))]);
+    co_await giving;
+}
+
+Task Member::move_if_asked(std::uint32_t vnode) {
+    co_await world_.op();
+    const MoveRequest request{world_.memory.requests[vnode].load()};
+    const bool asked = request.holds_for(executions_[vnode]->word) && request.receiver().value < slot_max &&
+                       view_.is_active(request.receiver());
+    if (!asked) {
+        co_return;
+    }
+    ++world_.statistics.asked_moves;
+    Task giving = give_to(vnode, request.receiver().value);
+    co_await giving;
+}
+
+Task Member::leave_if_drained() {
+    const MemberEntry& self = view_.at(MemberSlot{slot_});
+    co_await world_.op();
+    if (self.state != MemberState::draining || self.incarnation != process_.incarnation || waits_to_retire_ ||
+        !world_.memory.published[slot_].retire_wanted) {
+        co_return;
+    }
+    for (std::uint32_t v = 0; v < world_.options().vnodes; ++v) {
+        co_await world_.op();
+        const DirectoryWord word{world_.memory.words[v].load()};
+        if (word.owned_by(MemberSlot{slot_})) {
+            if (executions_[v] && executions_[v]->at == 0) {
+                Task moving = move_if_asked(v);
+                co_await moving;
+            }
+            co_return;
+        }
+    }
+    waits_to_retire_ = true;
+    looked_ = false;  // everything is looked at again should it come back
+    world_.tell_news();
+}
+
+Task Member::give_to(std::uint32_t vnode, std::uint32_t receiver) {
     const ViewWord chosen_from = view_word_;
     const DirectoryWord word = executions_[vnode]->word;
     co_await world_.op();
@@ -344,6 +399,13 @@ Task Member::service() {
         ++world_.memory.attention[slot_];
         Task notice = give_notice(slot_);
         co_await notice;
+        if (waits_to_retire_) {
+            Task retiring = retire_or_come_back();
+            co_await retiring;
+            if (retired_) {
+                break;
+            }
+        }
         const Decision decision = decide(observation_);
         if (decision.nothing()) {
             world_.wait_for_news(news);
@@ -353,11 +415,30 @@ Task Member::service() {
         Task acting = carry_out(decision);
         co_await acting;
     }
-    co_await world_.op();
-    world_.publish_member(process_, PublishedMember{PublishedState::leaving, process_.incarnation, ticket_});
+    if (!retired_) {
+        co_await world_.op();
+        world_.publish_member(process_, PublishedMember{PublishedState::leaving, process_.incarnation, ticket_});
+    }
     if (world_.random(2) == 0) {
         world_.end_soon(slot_);
     }
+}
+
+Task Member::retire_or_come_back() {
+    const MemberEntry& self = view_.at(MemberSlot{slot_});
+    if (self.incarnation == process_.incarnation && self.state == MemberState::retired) {
+        retired_ = true;
+        ++world_.statistics.drained;
+    } else if (observation_.published[slot_].state != PublishedState::leaving) {
+        co_await world_.op();
+        PublishedMember mine = world_.memory.published[slot_];  // others may have changed the wish
+        mine.state = PublishedState::leaving;
+        world_.publish_member(process_, mine);
+    }
+    co_await world_.op();
+    ++world_.memory.attention[slot_];
+    Task notice = give_notice(slot_);
+    co_await notice;
 }
 
 Task Member::read_view() {
@@ -401,10 +482,15 @@ Task Member::observe() {
     for (std::uint32_t v = 0; v < world_.options().vnodes; ++v) {
         co_await world_.op();
         words_seen_[v].store(world_.memory.words[v].load());
+        co_await world_.op();
+        requests_seen_[v].store(world_.memory.requests[v].load());
     }
     domain_.words = {words_seen_.data(), world_.options().vnodes};
+    domain_.requests = {requests_seen_.data(), world_.options().vnodes};
+    observation_.balance = true;
     observation_.view = &view_;
     observation_.self = MemberSlot{slot_};
+    observation_.waits_to_retire = waits_to_retire_ && !world_.planted(Plant::never_come_back);
     observation_.expected_member_count = world_.expected_members();
     observation_.lost_before_join = world_.lost_before_join();
     observation_.start_time_over = world_.start_time_over();
@@ -416,7 +502,17 @@ Task Member::carry_out(Decision decision) {
         co_await world_.op();
         world_.send_kill(slot.value);
     }
-    if (decision.proposal) {
+    if (decision.proposal && observation_.waits_to_retire) {
+        // Published first, then the view: whoever saw it leave proposes against the view before.
+        co_await world_.op();
+        PublishedMember mine = world_.memory.published[slot_];
+        mine.state = PublishedState::joining;
+        mine.retire_wanted = false;
+        world_.publish_member(process_, mine);
+        Task proposing = propose(*decision.proposal);
+        co_await proposing;
+        waits_to_retire_ = !view_changed_;
+    } else if (decision.proposal) {
         Task proposing = propose(*decision.proposal);
         co_await proposing;
     }
@@ -430,6 +526,19 @@ Task Member::carry_out(Decision decision) {
         ++world_.memory.attention[reassign.desired.owner().value];
         Task notice = give_notice(reassign.desired.owner().value);
         co_await notice;
+    }
+    for (const Move& move : decision.moves) {
+        co_await world_.op();
+        world_.memory.requests[move.vnode.value].store(move.request.bits);
+        const std::uint32_t owner = DirectoryWord{words_seen_[move.vnode.value].load()}.owner().value;
+        co_await world_.op();
+        ++world_.memory.attention[owner];
+        Task notice = give_notice(owner);
+        co_await notice;
+    }
+    for (const MemberSlot slot : decision.refusals) {
+        co_await world_.op();
+        world_.memory.published[slot.value].retire_wanted = false;
     }
     if (!decision.lost.empty()) {
         world_.fail("a domain has no names that can be lost");
@@ -446,8 +555,15 @@ Task Member::propose(View view) {
     std::memcpy(reinterpret_cast<char*>(&world_.memory.view_buffers[buffer]) + half,
                 reinterpret_cast<const char*>(&image) + half, sizeof(ViewImage) - half);
     co_await world_.op();
-    if (world_.compare_and_swap_view(view_word_, ViewWord::make(view.number, buffer))) {
+    view_changed_ = world_.compare_and_swap_view(view_word_, ViewWord::make(view.number, buffer));
+    if (view_changed_) {
         ++world_.statistics.views;
+        for (std::uint32_t slot = 0; slot < slot_max; ++slot) {
+            world_.statistics.reactivated +=
+                view_.members[slot].state == MemberState::draining && view.members[slot].state == MemberState::active
+                    ? 1
+                    : 0;
+        }
         world_.tell_news();
     }
 }

@@ -43,11 +43,16 @@ class Member {
     [[nodiscard]] Task send(Record record);
     [[nodiscard]] Task commit_step(std::uint32_t vnode);
     [[nodiscard]] Task hand_over(std::uint32_t vnode);
+    [[nodiscard]] Task move_if_asked(std::uint32_t vnode);
+    [[nodiscard]] Task give_to(std::uint32_t vnode, std::uint32_t receiver);
+    /// Leaves if it drains and no word names it.
+    [[nodiscard]] Task leave_if_drained();
     [[nodiscard]] Task rest();
     void accept(Execution& execution, const Record& record, Location location);
     [[nodiscard]] Item* deliverable(Execution& execution, std::uint32_t source, Tag tag);
     bool receive(std::uint32_t vnode, const Operation& operation);
 
+    [[nodiscard]] Task retire_or_come_back();
     [[nodiscard]] Task read_view();
     [[nodiscard]] Task observe();
     [[nodiscard]] Task carry_out(Decision decision);
@@ -64,13 +69,17 @@ class Member {
     std::array<std::size_t, slot_max> cursors_{};
     std::uint32_t attention_seen_{};
     bool looked_{};
+    bool waits_to_retire_{};  ///< Drained; has published that it leaves, or is about to.
+    bool retired_{};
     bool progress_{};
     bool worker_ended_{};
 
     // service thread
     ViewWord view_word_{};
+    bool view_changed_{};  ///< By the last proposal.
     View view_;
     std::array<AtomicDirectoryWord, vnode_max> words_seen_{};
+    std::array<AtomicMoveRequest, vnode_max> requests_seen_{};
     DomainObservation domain_;
     Observation observation_;
 };

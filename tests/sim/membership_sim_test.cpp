@@ -36,18 +36,24 @@ TEST(MembershipSimulation, KeepsItsPromisesUnderEverySchedule) {
     }
     std::printf(
         "%llu schedules: %llu events, %llu deaths (%llu of the coordinator, %llu of hung members), %llu views, "
-        "%llu adoptions, %llu hand-overs, %llu messages sent again, %llu duplicates dropped\n",
+        "%llu adoptions, %llu hand-overs (%llu asked for), %llu members drained, %llu of them needed again, "
+        "%llu messages sent again, %llu duplicates dropped\n",
         static_cast<unsigned long long>(count), static_cast<unsigned long long>(total.events),
         static_cast<unsigned long long>(total.deaths), static_cast<unsigned long long>(total.coordinator_deaths),
         static_cast<unsigned long long>(total.hung_killed), static_cast<unsigned long long>(total.views),
         static_cast<unsigned long long>(total.adoptions), static_cast<unsigned long long>(total.hand_overs),
-        static_cast<unsigned long long>(total.resends), static_cast<unsigned long long>(total.duplicates));
+        static_cast<unsigned long long>(total.asked_moves), static_cast<unsigned long long>(total.drained),
+        static_cast<unsigned long long>(total.reactivated), static_cast<unsigned long long>(total.resends),
+        static_cast<unsigned long long>(total.duplicates));
     if (!one_only) {
         // The schedules must reach what they are for.
         EXPECT_GT(total.deaths, count);
         EXPECT_GT(total.coordinator_deaths, count / 2);
         EXPECT_GT(total.hung_killed, count / 5);
         EXPECT_GT(total.hand_overs, count / 5);
+        EXPECT_GT(total.asked_moves, count / 5);
+        EXPECT_GT(total.drained, count / 20);
+        EXPECT_GT(total.reactivated, count / 200);
         EXPECT_GT(total.resends, count / 20);
         EXPECT_GT(total.duplicates, count);
     }
@@ -98,6 +104,8 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedBug{Plant::dedup_by_cursor, "DedupByCursor", "I3"},
                     PlantedBug{Plant::deliver_in_order_of_arrival, "DeliverInOrderOfArrival", "I4"},
                     PlantedBug{Plant::no_look_at_view_after_giving, "NoLookAtViewAfterGiving", "I3"},
+                    PlantedBug{Plant::draining_takes_nothing, "DrainingTakesNothing", "I3"},
+                    PlantedBug{Plant::never_come_back, "NeverComeBack", "I3"},
                     PlantedBug{Plant::take_before_admission, "TakeBeforeAdmission", "I2"}),
     [](const testing::TestParamInfo<PlantedBug>& parameter) { return std::string{parameter.param.name}; });
 

@@ -36,6 +36,7 @@ Options Options::drawn_from(std::uint64_t seed, Plant plant) {
     options.stops = below(3);
     options.leaves = below(3);
     options.hand_over_percent = below(2) * 25;
+    options.retirements = below(3);
     options.plant = plant;
     return options;
 }
@@ -48,6 +49,9 @@ Statistics& Statistics::operator+=(const Statistics& other) {
     views += other.views;
     adoptions += other.adoptions;
     hand_overs += other.hand_overs;
+    asked_moves += other.asked_moves;
+    drained += other.drained;
+    reactivated += other.reactivated;
     resends += other.resends;
     duplicates += other.duplicates;
     return *this;
@@ -78,7 +82,7 @@ void World::plan() {
     const auto plan_faults = [this](std::uint32_t count, void (World::*fault)(Process&)) {
         for (std::uint32_t i = 0; i < count; ++i) {
             plan_at(random(fault_horizon), [this, fault] {
-                if (Process* process = victim()) {
+                if (Process* process = victim(fault == &World::die)) {
                     (this->*fault)(*process);
                 }
             });
@@ -87,6 +91,13 @@ void World::plan() {
     plan_faults(options_.kills, &World::die);
     plan_faults(options_.stops, &World::stop);
     plan_faults(options_.leaves, &World::request_leave);
+    for (std::uint32_t i = 0; i < options_.retirements; ++i) {
+        plan_at(random(fault_horizon), [this] {
+            if (!processes_.empty()) {
+                request_retirement(processes_[random(static_cast<std::uint32_t>(processes_.size()))]);
+            }
+        });
+    }
     plan_at(150 + random(400), [this] {
         start_time_over_ = true;
         tell_news();
@@ -128,9 +139,13 @@ void World::start_process() {
     start(process.member->service(), false);
 }
 
-std::optional<std::uint32_t> World::coordinator() const {
+std::optional<View> World::view_in_force() const {
     const ViewWord word{memory.view_word};
-    const auto view = word.number().value == 0 ? std::optional<View>{} : view_of(memory.view_buffers[word.buffer()]);
+    return word.number().value == 0 ? std::optional<View>{} : view_of(memory.view_buffers[word.buffer()]);
+}
+
+std::optional<std::uint32_t> World::coordinator() const {
+    const std::optional<View> view = view_in_force();
     if (!view) {
         return std::nullopt;
     }
@@ -150,16 +165,24 @@ Process* World::process_in(std::uint32_t slot) {
     return found;
 }
 
-Process* World::victim() {
-    const auto reliable = [](const Process& process) {
-        return process.alive && !process.unreliable && !process.leave_requested;
+Process* World::victim(bool for_good) {
+    const std::optional<View> view = view_in_force();
+    // One that wants to retire can be the last only if nobody is left who may retire it and be lost after that.
+    const bool others_may_go = std::any_of(processes_.begin(), processes_.end(), [](const Process& process) {
+        return process.alive && (process.unreliable || process.leave_requested);
+    });
+    const auto reliable = [&](const Process& process) {
+        const bool retired = view && view->members[process.slot].state == MemberState::retired &&
+                             view->members[process.slot].incarnation == process.incarnation;
+        const bool may_retire = process.wished_to_retire && (others_may_go || !for_good);
+        return process.alive && !process.unreliable && !process.leave_requested && !retired && !may_retire;
     };
     const auto count = std::count_if(processes_.begin(), processes_.end(), reliable);
     std::vector<Process*> candidates;
     const std::optional<std::uint32_t> acting = coordinator();
     const bool prefer_acting = random(2) == 0;
     for (Process& process : processes_) {
-        if (!process.alive || (reliable(process) && count < 2)) {
+        if (!process.alive || count < (reliable(process) ? 2 : 1)) {
             continue;
         }
         if (prefer_acting && acting == process.slot) {
@@ -211,6 +234,27 @@ void World::request_leave(Process& process) {
     process.leave_requested = true;
     ++memory.attention[process.slot];
     wake(process.slot);
+}
+
+// Of anybody, the last one included: whether it may is the protocol's business. But not of the only one that works
+// among some that hang: those take its VNodes and are lost with them.
+void World::request_retirement(Process& process) {
+    PublishedMember& published = memory.published[process.slot];
+    if (published.state == PublishedState::empty || published.incarnation != process.incarnation) {
+        return;
+    }
+    const auto works = [&](const Process& other) {
+        return &other != &process && other.alive && !other.unreliable && !other.leave_requested &&
+               !other.wished_to_retire;
+    };
+    const bool somebody_hangs = std::any_of(processes_.begin(), processes_.end(), [](const Process& other) {
+        return other.alive && (other.unreliable || other.leave_requested);
+    });
+    if (somebody_hangs && std::none_of(processes_.begin(), processes_.end(), works)) {
+        return;
+    }
+    published.retire_wanted = process.wished_to_retire = true;
+    tell_news();
 }
 
 // ------------------------------------------------------------------------------------------------- for members
@@ -380,6 +424,16 @@ std::string World::describe() const {
     for (const Process& process : processes_) {
         text += "; slot " + std::to_string(process.slot) + "." + std::to_string(process.incarnation.value) +
                 (process.alive ? " alive" : " dead") + (process.stopped ? " stopped" : "");
+    }
+    const std::optional<View> view = view_in_force();
+    for (std::uint32_t slot = 0; view && slot < slot_max; ++slot) {
+        if (view->members[slot].state == MemberState::empty) {
+            continue;
+        }
+        text += "; view: slot " + std::to_string(slot) + "." + std::to_string(view->members[slot].incarnation.value) +
+                " state " + std::to_string(static_cast<int>(view->members[slot].state)) + " published " +
+                std::to_string(static_cast<int>(memory.published[slot].state)) +
+                (memory.published[slot].retire_wanted ? " wants to retire" : "");
     }
     return text;
 }

@@ -32,6 +32,8 @@ enum class Plant : std::uint8_t {
     dedup_by_cursor,               ///< Rule 1: a cursor in place of the consumed set.
     deliver_in_order_of_arrival,   ///< I4: order of the paths instead of the channel sequence.
     no_look_at_view_after_giving,  ///< The giver does not make sure that the receiver is still there.
+    draining_takes_nothing,        ///< A member that drains leaves alone what somebody gave it who did not know.
+    never_come_back,               ///< A member that has drained leaves although everybody else has died.
     take_before_admission          ///< A newcomer takes what words give to its slot before it is in the view.
 };
 
@@ -80,6 +82,7 @@ struct SharedMemory {
     std::vector<ViewImage> view_buffers;  ///< Of the slots in use.
     std::array<PublishedMember, slot_max> published{};
     std::array<AtomicDirectoryWord, vnode_max> words{};
+    std::array<AtomicMoveRequest, vnode_max> requests{};
     std::array<Commit, vnode_max> commits{};
     std::array<std::array<std::vector<Record>, slot_max>, slot_max> logs;  ///< [writer][reader]
     std::array<std::uint32_t, slot_max> sleeping{};
@@ -115,8 +118,9 @@ struct Process {
     bool stopped{};
     bool seems_hung{};
     bool leave_requested{};
-    bool published{};   ///< Has joined.
-    bool unreliable{};  ///< Was stopped at least once: may be killed for it any time.
+    bool wished_to_retire{};  ///< At least once: a refusal may come when it has made up its mind.
+    bool published{};         ///< Has joined.
+    bool unreliable{};        ///< Was stopped at least once: may be killed for it any time.
     std::unique_ptr<Member> member;
 };
 
@@ -128,6 +132,7 @@ struct Options {
     std::uint32_t kills{2};
     std::uint32_t stops{1};
     std::uint32_t leaves{0};
+    std::uint32_t retirements{0};
     std::uint32_t hand_over_percent{20};
     Plant plant{Plant::none};
 
@@ -143,6 +148,9 @@ struct Statistics {
     std::uint64_t views{};
     std::uint64_t adoptions{};
     std::uint64_t hand_overs{};
+    std::uint64_t asked_moves{};  ///< Of these, for balance or to drain.
+    std::uint64_t drained{};      ///< Members that left empty.
+    std::uint64_t reactivated{};  ///< Members that drained and were needed again.
     std::uint64_t resends{};
     std::uint64_t duplicates{};
     Statistics& operator+=(const Statistics& other);
@@ -213,10 +221,13 @@ class World {
     void die(Process& process);
     void stop(Process& process);
     void request_leave(Process& process);
+    void request_retirement(Process& process);
     /// A process whose loss leaves at least one that works on; prefers the coordinator half of the time. May be null.
-    [[nodiscard]] Process* victim();
+    /// `for_good`: it dies at once, so that it decides nothing any more.
+    [[nodiscard]] Process* victim(bool for_good);
     [[nodiscard]] Process* process_in(std::uint32_t slot);  ///< The last one.
     [[nodiscard]] std::optional<std::uint32_t> coordinator() const;
+    [[nodiscard]] std::optional<View> view_in_force() const;
     void drain(SimThread& thread, std::size_t stores);
     [[nodiscard]] SimThread* pick();
     [[nodiscard]] bool runnable(const SimThread& thread) const;

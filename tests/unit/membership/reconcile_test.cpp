@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 
 namespace phoenix {
 namespace {
@@ -26,6 +27,7 @@ struct Node {
     std::unique_ptr<AtomicMoveRequest[]> requests;
     std::size_t word_count{0};
     bool balance{false};
+    std::optional<std::uint32_t> waits_to_retire;
 
     explicit Node(std::size_t vnodes = 0)
         : words(new AtomicDirectoryWord[vnodes]()), requests(new AtomicMoveRequest[vnodes]()), word_count(vnodes) {}
@@ -49,6 +51,7 @@ struct Node {
         observation.look_at_words = look_at_words;
         observation.reassign_max = reassign_max;
         observation.balance = balance;
+        observation.waits_to_retire = waits_to_retire && *waits_to_retire == self;
         return decide(observation);
     }
 
@@ -442,6 +445,35 @@ TEST(Reconcile, ADrainingMemberIsNeededAgainWhenAllOthersDie) {
     EXPECT_TRUE(node.view.is_active(MemberSlot{1}));
     EXPECT_EQ(node.owners(), std::vector<std::uint32_t>(4, 1));
     EXPECT_FALSE(node.published[1].retire_wanted);
+}
+
+// Found by the simulation: one that had drained came back without changing the view, and a newcomer that had seen it
+// leave retired it and took its VNodes while it executed them.
+TEST(Reconcile, OneThatWaitsToRetireComesBackOnlyByAViewOfItsOwn) {
+    Node node = balancing_node(4);
+    node.published[1].retire_wanted = true;
+    node.settle(0);
+    node.published[1].state = PublishedState::leaving;
+    node.waits_to_retire = 1;
+    EXPECT_TRUE(node.decide_for(1).nothing()) << "others are there to retire it";
+    node.liveness[0] = node.liveness[2] = Liveness::dead;
+    const Decision back = node.decide_for(1);
+    ASSERT_TRUE(back.proposal);
+    EXPECT_EQ(back.proposal->number.value, node.view.number.value + 1);
+    EXPECT_TRUE(back.proposal->is_active(MemberSlot{1}));
+    EXPECT_THAT(back.reassigns, IsEmpty());
+    // A newcomer that sees it leave founds against the same view: one of the two fails.
+    node.join(3, 9);
+    const Decision founding = node.decide_for(3);
+    ASSERT_TRUE(founding.proposal);
+    EXPECT_EQ(founding.proposal->number, back.proposal->number);
+    EXPECT_EQ(founding.proposal->at(MemberSlot{1}).state, MemberState::retired);
+    const View draining = node.view;
+    node.view = with_reactivated(node.view, MemberSlot{1});
+    EXPECT_TRUE(node.decide_for(1).proposal) << "also if it is ACTIVE by the view";
+    node.view = draining;
+    node.carry_out(founding);
+    EXPECT_TRUE(node.decide_for(1).nothing()) << "it is retired";
 }
 
 TEST(Reconcile, VNodesOfTheDeadGoToThoseWhoExecuteSteps) {
