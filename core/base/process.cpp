@@ -1,5 +1,6 @@
 #include "base/process.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -56,6 +57,8 @@ Stat read_stat(pid_t pid) noexcept {
 }  // namespace
 
 std::uint64_t start_time_of(pid_t pid) noexcept { return read_stat(pid).start_time; }
+
+std::string program_name() { return program_invocation_short_name; }
 
 ProcessIdentity own_identity() noexcept { return {getpid(), start_time_of(getpid())}; }
 

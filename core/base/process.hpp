@@ -2,6 +2,7 @@
 /// Processes of this machine: identity that survives pid reuse, death notice, killing through a pidfd only.
 
 #include <cstdint>
+#include <string>
 #include <sys/types.h>
 #include <utility>
 
@@ -36,6 +37,8 @@ struct ProcessIdentity {
 /// Start time of `pid`, 0 if there is no such process (a zombie still has one).
 [[nodiscard]] std::uint64_t start_time_of(pid_t pid) noexcept;
 [[nodiscard]] ProcessIdentity own_identity() noexcept;
+/// Name under which this program was started, without folders.
+[[nodiscard]] std::string program_name();
 
 /// True if the process runs (is neither gone nor a zombie) and is the one meant.
 [[nodiscard]] bool is_alive(ProcessIdentity identity) noexcept;

@@ -143,6 +143,8 @@ Id string_type(std::size_t bytes) {
 
 }  // namespace
 
+void keep_hdf5_out_of_exit() noexcept { H5dont_atexit(); }
+
 struct Hdf5Writer::Impl : Session {
     using Session::Session;
 

@@ -12,6 +12,11 @@
 
 namespace phoenix::checkpoint {
 
+/// Keeps HDF5 from closing what is open when the process exits. A file that could not be closed because the disk is
+/// full stays half closed inside HDF5, which then crashes in its exit handler. Works only before the first call of HDF5
+/// in the process; idempotent. Whoever uses HDF5 in the same process must close his files himself.
+void keep_hdf5_out_of_exit() noexcept;
+
 /// One source of a joined dataset: all elements of a one-dimensional dataset of another file, in row-major order.
 struct JoinedPart {
     std::string file;  ///< Relative to the file that joins.

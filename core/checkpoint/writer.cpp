@@ -201,4 +201,9 @@ Result<std::string> finish(const std::string& directory, const CutDescription& c
     return final;
 }
 
+void discard(const std::string& directory, const CutDescription& cut) {
+    const std::string partial = join(directory, name_of(entry_of(cut, EntryState::partial)));
+    if (may_belong_to(partial, cut.lineage)) remove_checkpoint_files(partial);
+}
+
 }  // namespace phoenix::checkpoint

@@ -45,4 +45,7 @@ struct FinishOptions {
 [[nodiscard]] Result<std::string> finish(const std::string& directory, const CutDescription& cut,
                                          FinishOptions options);
 
+/// Removes what was written of `cut`, which is given up. Best effort; a complete checkpoint is not touched.
+void discard(const std::string& directory, const CutDescription& cut);
+
 }  // namespace phoenix::checkpoint

@@ -1,7 +1,6 @@
 #include "memory/once_cells.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -18,12 +17,12 @@ tl::expected<OnceCell*, Failure> find_once_cell(const ControlSegment& segment, s
     for (std::size_t probe = 0; probe < cells.size(); ++probe) {
         OnceCell& cell = cells[(key + probe) % cells.size()];
         std::uint64_t seen = cell.key.load(std::memory_order_acquire);
-        // Whoever takes the cell writes the same name, so a half-written one is of no consequence.
-        if (seen == 0 && cell.key.compare_exchange_strong(seen, key, std::memory_order_acq_rel)) {
-            std::memcpy(cell.name.data(), name.data(), std::min(name.size(), cell.name.size() - 1));
-            return &cell;
-        }
-        if (seen == key) return &cell;
+        const bool taken = seen == 0 && cell.key.compare_exchange_strong(seen, key, std::memory_order_acq_rel);
+        if (!taken && seen != key) continue;
+        // Everybody writes the name, the same bytes: whoever took the cell may have died before it did.
+        for (std::size_t at = 0; at < name.size(); ++at)
+            std::atomic_ref{cell.name[at]}.store(name[at], std::memory_order_relaxed);
+        return &cell;
     }
     return tl::unexpected(Failure{
         Errc::no_memory,

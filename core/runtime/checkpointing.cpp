@@ -1,3 +1,4 @@
+#include "base/process.hpp"
 #include "checkpoint/reader.hpp"
 #include "checkpoint/writer.hpp"
 #include "memory/event_ring.hpp"
@@ -115,6 +116,8 @@ checkpoint::CutDescription DomainState::describe_cut(std::uint64_t serial) const
     cut.seed = options_.seed;
     cut.fields = field_layouts();
     const MemberContext& context = runtime_->context;
+    const std::string program = program_name();
+    cut.records.push_back({std::string{program_record}, bytes_of(program.data(), program.size())});
     for (const OnceCell& cell : context.segment().once_cells()) {
         if (cell.state.load(std::memory_order_acquire) != ~std::uint64_t{0} || !saved_cell(cell.name.data())) continue;
         cut.records.push_back({cell.name.data(), bytes_of(context.arena().at(cell.result_offset), cell.result_size)});
@@ -178,8 +181,10 @@ bool DomainState::write_own_parts(std::uint64_t serial, std::uint32_t parts) {
          ++index) {
         if (!claim_for_checkpoint(header_->part_claims[index], serial)) continue;
         write_part(serial, parts, index);
-        header_->part_claims[index].store(claim_word(serial, claim_done, runtime_->context.slot),
-                                          std::memory_order_release);
+        // Not a plain store: if this checkpoint was given up meanwhile, the claim may be that of a later one.
+        std::uint64_t own = claim_word(serial, claim_taken, runtime_->context.slot);
+        header_->part_claims[index].compare_exchange_strong(own, claim_word(serial, claim_done, runtime_->context.slot),
+                                                            std::memory_order_acq_rel);
         runtime_->context.ring_all();
         wrote = true;
     }
@@ -256,10 +261,15 @@ void DomainState::finish_checkpoint(std::uint64_t serial, std::uint32_t parts) {
 
 // A checkpoint that cannot be written does not end the run: the last good one stays, the next is tried.
 void DomainState::give_up_checkpoint(std::uint64_t serial, const std::string& why) {
+    // Several writers may fail; one tells, and clears away what would keep a full disk full.
+    std::uint64_t open = header_->gate_open.load(std::memory_order_acquire);
+    while (open < serial && !header_->gate_open.compare_exchange_weak(open, serial, std::memory_order_acq_rel)) {
+    }
+    if (open >= serial) return;
     std::fprintf(stderr,
-                 "phoenix: no checkpoint of domain '%s' at step %llu: %s The run goes on; earlier checkpoints stay.\n",
+                 "phoenix: no checkpoint of domain '%s' at step %llu: %s. The run goes on; earlier checkpoints stay.\n",
                  name_.c_str(), static_cast<unsigned long long>(serial), why.c_str());
-    header_->gate_open.store(serial, std::memory_order_release);
+    checkpoint::discard(checkpoint_directory(runtime_->context.settings.checkpoint_directory), describe_cut(serial));
     runtime_->context.ring_all();
 }
 
@@ -284,7 +294,7 @@ void DomainState::restore_checkpoint() {
     header_->lineage = reader.cut().lineage;
     header_->gate_open.store(reader.cut().step, std::memory_order_release);
     for (const checkpoint::Record& record : reader.cut().records)
-        if (record.name.substr(0, 5) != "once/")
+        if (saved_cell(record.name) && record.name.substr(0, 5) != "once/")
             runtime_->record(record.name, {reinterpret_cast<const char*>(record.bytes.data()), record.bytes.size()});
     record_event(runtime_->context.segment(), EventKind::restored, header_->index, reader.cut().step);
 }

@@ -226,6 +226,12 @@ void DomainState::end_step(VNodeState& self) {
             live.now = static_cast<std::uint8_t>(next_buffer(self, field));
             live.touched = false;
         }
+        if (self.serial == ~std::uint32_t{0})
+            runtime_->context.fail(
+                Errc::wrong_state,
+                fmt::format("VNode {} of domain '{}' has executed 2^32 - 1 steps, as many as a job can count; restart "
+                            "from a checkpoint of an earlier phase, or do more in a step.",
+                            self.index, name_));
         ++self.step;
         ++self.serial;
         mine.steps.store(mine.steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // shown to people

@@ -1,8 +1,10 @@
 /// Results of things done once, taken over from the checkpoints of the run before.
 
+#include "base/process.hpp"
 #include "checkpoint/reader.hpp"
 #include "runtime/runtime_state.hpp"
 
+#include <algorithm>
 #include <dirent.h>
 #include <fmt/format.h>
 
@@ -25,6 +27,15 @@ void RuntimeState::restore_once_results() {
             if (name == "." || name == "..") continue;
             const auto opened = checkpoint::open_latest(base + "/" + name, {}, checkpoint::Verification::structure);
             if (!opened) continue;  // reported, if it matters, when the domain of that name asks for it
+            // The directory may hold checkpoints of other programs, whose names mean other things.
+            const std::string program = program_name();
+            const auto& records = opened->reader.cut().records;
+            const bool ours = std::any_of(records.begin(), records.end(), [&](const checkpoint::Record& saved) {
+                return saved.name == program_record &&
+                       std::string_view{reinterpret_cast<const char*>(saved.bytes.data()), saved.bytes.size()} ==
+                           program;
+            });
+            if (!ours) continue;
             for (const checkpoint::Record& saved : opened->reader.cut().records)
                 if (saved.name.substr(0, 5) == "once/")
                     record(saved.name, {reinterpret_cast<const char*>(saved.bytes.data()), saved.bytes.size()});

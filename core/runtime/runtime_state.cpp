@@ -1,6 +1,7 @@
 #include "runtime/runtime_state.hpp"
 
 #include "base/process.hpp"
+#include "checkpoint/hdf5_file.hpp"
 #include "memory/event_ring.hpp"
 #include "memory/once_cells.hpp"
 #include "messaging/doorbell.hpp"
@@ -87,6 +88,7 @@ RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
     retire_on_sigterm(context);
     record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
     service = std::make_unique<Service>(context);
+    if (!context.settings.checkpoint_directory.empty()) checkpoint::keep_hdf5_out_of_exit();
     wait_until_active();
     restore_once_results();
 }
@@ -170,6 +172,9 @@ std::string RuntimeState::once(std::string_view cell_name, const std::function<s
                 context.fail(error.code(), error.what());
             } catch (const std::exception& error) {
                 context.fail(Errc::step_failed, fmt::format("'{}' threw: {}", (*cell)->name.data(), error.what()));
+            } catch (...) {
+                context.fail(Errc::step_failed,
+                             fmt::format("'{}' threw something that is no std::exception", (*cell)->name.data()));
             }
             record_once(**cell, keep_bytes(result), result.size());
             context.ring_all();

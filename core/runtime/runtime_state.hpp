@@ -81,6 +81,9 @@ class RuntimeState {
     void check_name(std::string_view name, std::uint32_t vnodes) const;
 };
 
+/// Record of a checkpoint that holds the name of the program that wrote it.
+inline constexpr std::string_view program_record = "program";
+
 /// Time spent waiting in one go before looking at everything again, ns.
 inline constexpr std::uint64_t idle_look_ns = 100'000'000;
 

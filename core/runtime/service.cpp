@@ -80,7 +80,7 @@ void Service::loop() noexcept {
 void Service::wait_for_news() {
     std::vector<pollfd> entries{{kick_.get(), POLLIN, 0}};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-        if (processes_[slot] && processes_[slot]->valid() && liveness_[slot] == Liveness::alive)
+        if (processes_[slot] && processes_[slot]->valid() && liveness_[slot] != Liveness::dead)
             entries.push_back({processes_[slot]->descriptor(), POLLIN, 0});
     const bool more = context_.access.arena.populate_some(populate_batch);
     const bool starting = !placement_was_open_;
@@ -217,6 +217,7 @@ void Service::reconcile() {
 bool Service::carry_out(const Decision& decision) {
     if (decision.nothing()) return false;
     for (const MemberSlot slot : decision.kills) kill_hung(slot);
+    if (!decision.kills.empty()) return false;  // nothing else is decided until they are seen dead
     if (decision.proposal && context_.record().drained.load(std::memory_order_acquire) != 0)
         come_back(*decision.proposal);
     else if (decision.proposal)
@@ -238,18 +239,21 @@ bool Service::carry_out(const Decision& decision) {
     return true;
 }
 
+// Does not wait for its end: this thread must go on beating, or others would take it for hung in its turn.
 void Service::kill_hung(MemberSlot slot) {
-    record_event(context_.segment(), EventKind::member_hung, slot.value, 0);
-    const ProcessHandle& process = *processes_[slot.value];
-    process.signal(SIGKILL);
-    pollfd entry{process.descriptor(), POLLIN, 0};
-    if (!process.dead() &&
-        (!process.valid() || poll(&entry, 1, static_cast<int>(context_.settings.kill_timeout_ms)) == 0))
-        context_.fail_quietly(
-            Errc::system,
-            fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
-                        "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
-                        slot.value, context_.segment().member(slot.value).pid));
+    std::uint64_t& since = killed_ns_[slot.value];
+    const std::uint64_t now = boot_time_ns();
+    if (since == 0) {
+        since = now;
+        record_event(context_.segment(), EventKind::member_hung, slot.value, 0);
+    }
+    processes_[slot.value]->signal(SIGKILL);
+    if (now < since + std::uint64_t{context_.settings.kill_timeout_ms} * 1'000'000) return;
+    context_.fail_quietly(
+        Errc::system,
+        fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
+                    "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
+                    slot.value, context_.segment().member(slot.value).pid));
 }
 
 bool Service::propose(const View& next) {

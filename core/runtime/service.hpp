@@ -66,6 +66,7 @@ class Service {
     MemberRegistry members_;
     std::vector<DomainObservation> domains_;
     std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
+    std::array<std::uint64_t, member_count_max> killed_ns_{};       ///< When a hung member was killed first.
     std::uint64_t last_tick_ns_{0};
     std::uint64_t last_sweep_ns_{0};
     std::uint64_t swept_view_{0};  ///< Nothing is left of those that were gone by this view.

@@ -27,6 +27,8 @@ void require_writable(const std::string& path) {
     struct stat status {};
     if (stat(path.c_str(), &status) == 0) {
         if (S_ISDIR(status.st_mode)) refuse(path, "it is a directory");
+        // It is replaced by a rename: a device would be gone for everybody.
+        if (!S_ISREG(status.st_mode)) refuse(path, "it is no regular file");
         if (access(path.c_str(), W_OK) != 0) refuse(path, std::strerror(errno));
     }
     const std::string trial = partial_name(path);

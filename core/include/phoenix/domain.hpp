@@ -1,6 +1,7 @@
 #pragma once
 /// Domains: a name space of VNodes with fields and a step function, executed by whoever is there.
 
+#include <phoenix/error.hpp>
 #include <phoenix/field.hpp>
 #include <phoenix/vnode.hpp>
 
@@ -64,8 +65,12 @@ template <typename R>
     if constexpr (std::is_same_v<R, std::string>) {
         return bytes;
     } else {
+        if (bytes.size() != sizeof(R))
+            throw Error{Errc::mismatch,
+                        "A recorded result has another size than is asked for: the checkpoint was written "
+                        "by another program or version, or members call once() differently."};
         R value{};
-        std::memcpy(&value, bytes.data(), sizeof value < bytes.size() ? sizeof value : bytes.size());
+        std::memcpy(&value, bytes.data(), sizeof value);
         return value;
     }
 }
