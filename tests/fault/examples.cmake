@@ -28,6 +28,7 @@ foreach(case
     plate_survives_kills_from_outside
     plate_reads_and_writes_files
     cg_is_the_same_for_all_members
+    two_programs_may_share_a_checkpoint_directory
     queens_counts_while_vnodes_change_hands
     queens_says_that_it_cannot_survive_a_death
     mistakes_are_refused_in_a_sentence

@@ -288,6 +288,23 @@ def cg_is_the_same_for_all_members(examples):
                     require(result.out == alone.out, f"wanted\n{alone}\ngot\n{result}")
 
 
+def two_programs_may_share_a_checkpoint_directory(examples):
+    """What one has done once is nothing to the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        programs = [["plate", "--size", "60x60", "--steps", "40", "--vnodes", "6", "--digest"],
+                    ["cg", "--matrix", make_matrix(examples, folder), "--vnodes", "6", "--digest"]]
+        saved = os.path.join(folder, "saved")
+        wanted = [examples.good(2, ["--checkpoint", saved, "--checkpoint-every", "15"], *words) for words in programs]
+        for words, first in zip(programs, wanted):
+            again = examples.good(3, ["--restart", saved], *words)
+            require(again.line("digest") == first.line("digest"), f"wanted\n{first}\ngot\n{again}")
+        other = os.path.join(folder, "other")
+        examples.good(2, ["--checkpoint", other, "--checkpoint-every", "15"], *programs[1])
+        result = examples.run(2, ["--restart", other], *programs[0])
+        require(result.status == 1 and "plate" in result.err and result.err.count("\n") == 1,
+                f"one sentence about the missing checkpoint is wanted\n{result}")
+
+
 def queens_counts_while_vnodes_change_hands(examples):
     for members in (1, 2, 4):
         result = examples.good(members, [], "queens", "--board", "12", "--vnodes", "64")
@@ -331,6 +348,8 @@ def mistakes_are_refused_in_a_sentence(examples):
         malformed = os.path.join(folder, "malformed.mtx")
         with open(malformed, "w") as file:
             file.write("%%MatrixMarket matrix coordinate real symmetric\n% a comment\n2 2 2\n1 1 1\n3 1 1\n")
+        pipe = os.path.join(folder, "pipe")
+        os.mkfifo(pipe)
         indefinite = os.path.join(folder, "indefinite.mtx")
         with open(indefinite, "w") as file:
             file.write("%%MatrixMarket matrix coordinate real symmetric\n2 2 3\n1 1 1\n2 1 5\n2 2 2\n")
@@ -344,6 +363,8 @@ def mistakes_are_refused_in_a_sentence(examples):
             # So many steps that a run which does not check first would miss the timeout.
             (["plate", "--steps", "1000000000", "--output", os.path.join(folder, "absent", "out.h5")], "cannot write"),
             (["plate", "--steps", "1000000000", "--picture", folder], "cannot write"),
+            # A rename would replace it, as it would a device.
+            (["plate", "--steps", "1000000000", "--output", pipe], "no regular file"),
             (["cg", "--matrix", general], "general.mtx, line 1: the symmetry is 'general'"),
             (["cg", "--matrix", malformed], "malformed.mtx, line 5: row 3 is not in 1 .. 2"),
             (["cg", "--matrix", indefinite, "--vnodes", "2"], "not positive definite"),
@@ -358,7 +379,7 @@ def mistakes_are_refused_in_a_sentence(examples):
             result = examples.run(3, [], *words)
             require(result.status == 1, f"status 1 is wanted\n{result}")
             require(result.err.count(sentence) == 1, f"'{sentence}' is wanted once\n{result}")
-        require(sorted(os.listdir(folder)) == ["cube.h5", "general.mtx", "indefinite.mtx", "malformed.mtx"],
+        require(sorted(os.listdir(folder)) == ["cube.h5", "general.mtx", "indefinite.mtx", "malformed.mtx", "pipe"],
                 f"something was left: {os.listdir(folder)}")
 
 
@@ -406,6 +427,7 @@ CASES = {
         plate_survives_kills_from_outside,
         plate_reads_and_writes_files,
         cg_is_the_same_for_all_members,
+        two_programs_may_share_a_checkpoint_directory,
         queens_counts_while_vnodes_change_hands,
         queens_says_that_it_cannot_survive_a_death,
         mistakes_are_refused_in_a_sentence,

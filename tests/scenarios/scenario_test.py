@@ -149,6 +149,27 @@ def unwritable_checkpoints():
         expect(done[0] == 0 and "The run goes on" in done[2], *done)
 
 
+def full_disk():
+    """Completed work stays completed: HDF5 must not crash at exit with a file it could not close."""
+    with folder() as base:
+        for size in ("60k", "140k", "300k"):
+            script = ('mount -t tmpfs -o size="$0" none "$1" || exit 77; shift; "$@"; status=$?; '
+                      'ls -d "$MOUNTED"/ring/*.partial 2>/dev/null; exit $status')
+            done = subprocess.run(
+                ["unshare", "-m", "bash", "-c", script, size, base, PFLIGHT, "run", "--local", "--progress", "never", "-n", "3",
+                 "--checkpoint", base, "--checkpoint-every", "5", SCENARIO, "ring", "32", "60"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                env=dict(os.environ, MOUNTED=base))
+            if done.returncode in (1, 77) and ("unshare" in done.stderr or "mount:" in done.stderr):
+                print("a file system of our own needs root")
+                sys.exit(77)
+            expect(done.returncode == 0, size, done.stdout, done.stderr)
+            expect(".partial" not in done.stdout, "what was given up must be cleared away", done.stdout)
+            told = re.findall(r"no checkpoint of domain 'ring' at step (\d+)", done.stderr)
+            expect(len(told) == len(set(told)), "each is told once", done.stderr)
+            expect(told or size == "300k", "the disk was not full", done.stderr)
+
+
 def verify_replay():
     wanted = good(SCENARIO, "ring", "8", "30", members=1)
     expect(good("--verify-replay", SCENARIO, "ring", "8", "30", members=3) == wanted, "a good program passes, with the same result")
@@ -238,6 +259,7 @@ CASES = {
     "StepExits": refused("exit", r"VNode 3 of domain 'd' ended 2 members.*step 5.*exit\(\)"),
     "StepOverflowsItsStack": refused("overflow", r"VNode 3 of domain 'd' ended 2 members.*step 5.*stack"),
     "StepKillsItsExecutor": lambda: refuse((SCENARIO, "killed-by-itself"), r"VNode 3 of domain 'd' ended 3 members.*step 5.*outside", members=5),
+    "FullDisk": full_disk,
     "Deadlock": refused("deadlock", r"Deadlock.*VNode 0 waits for a message from VNode 1 with tag 77 in step 4; VNode 1 waits for a message from VNode 0"),
     "StopByAll": lambda: expect(good(SCENARIO, "stop") == "done\n", "ends well"),
     "StopByOne": refused("stop-by-one", r"VNode 2 of domain 'd' called stop\(\) in step 6, but VNode \d+ completed step \d+ without it"),
