@@ -181,6 +181,11 @@ bool DomainState::write_own_parts(std::uint64_t serial, std::uint32_t parts) {
          ++index) {
         if (!claim_for_checkpoint(header_->part_claims[index], serial)) continue;
         write_part(serial, parts, index);
+        // Given up while this part was being written, by this member or another: it cannot be complete without the
+        // part. Every writer clears away what there is, so that the last one leaves nothing on a full disk.
+        if (header_->gate_open.load(std::memory_order_acquire) >= serial)
+            checkpoint::discard(checkpoint_directory(runtime_->context.settings.checkpoint_directory),
+                                describe_cut(serial));
         // Not a plain store: if this checkpoint was given up meanwhile, the claim may be that of a later one.
         std::uint64_t own = claim_word(serial, claim_taken, runtime_->context.slot);
         header_->part_claims[index].compare_exchange_strong(own, claim_word(serial, claim_done, runtime_->context.slot),
@@ -248,8 +253,10 @@ void DomainState::finish_checkpoint(std::uint64_t serial, std::uint32_t parts) {
     const auto path = checkpoint::finish(checkpoint_directory(context.settings.checkpoint_directory),
                                          describe_cut(serial), {parts, context.settings.checkpoint_keep});
     if (!path) {
-        if (header_->gate_open.load(std::memory_order_acquire) < serial)
+        if (header_->gate_open.load(std::memory_order_acquire) < serial) {
             give_up_checkpoint(serial, path.error().sentence);
+            checkpoint::discard(checkpoint_directory(context.settings.checkpoint_directory), describe_cut(serial));
+        }
         return;
     }
     header_->checkpoints.fetch_add(1, std::memory_order_relaxed);  // shown to people
@@ -261,7 +268,7 @@ void DomainState::finish_checkpoint(std::uint64_t serial, std::uint32_t parts) {
 
 // A checkpoint that cannot be written does not end the run: the last good one stays, the next is tried.
 void DomainState::give_up_checkpoint(std::uint64_t serial, const std::string& why) {
-    // Several writers may fail; one tells, and clears away what would keep a full disk full.
+    // Several writers may fail; one tells.
     std::uint64_t open = header_->gate_open.load(std::memory_order_acquire);
     while (open < serial && !header_->gate_open.compare_exchange_weak(open, serial, std::memory_order_acq_rel)) {
     }
@@ -269,7 +276,6 @@ void DomainState::give_up_checkpoint(std::uint64_t serial, const std::string& wh
     std::fprintf(stderr,
                  "phoenix: no checkpoint of domain '%s' at step %llu: %s. The run goes on; earlier checkpoints stay.\n",
                  name_.c_str(), static_cast<unsigned long long>(serial), why.c_str());
-    checkpoint::discard(checkpoint_directory(runtime_->context.settings.checkpoint_directory), describe_cut(serial));
     runtime_->context.ring_all();
 }
 
