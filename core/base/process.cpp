@@ -67,6 +67,8 @@ bool is_alive(ProcessIdentity identity) noexcept {
     return stat.start_time == identity.start_time && stat.start_time != 0 && stat.state != 'Z' && stat.state != 'X';
 }
 
+bool is_stopped(pid_t pid) noexcept { return read_stat(pid).state == 'T'; }
+
 bool is_traced(pid_t pid) noexcept {
     char path[64];
     std::snprintf(path, sizeof path, "/proc/%d/status", static_cast<int>(pid));

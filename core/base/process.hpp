@@ -45,6 +45,8 @@ struct ProcessIdentity {
 
 /// True if a debugger is attached to `pid`: such a member must not be declared failed.
 [[nodiscard]] bool is_traced(pid_t pid) noexcept;
+/// Stopped by a signal (SIGSTOP and its like).
+[[nodiscard]] bool is_stopped(pid_t pid) noexcept;
 
 /// Handle on a process. The pidfd is opened first and the start time compared after, so that it never names a
 /// stranger that got the pid in between.

@@ -89,7 +89,10 @@ void Agent::serve() const noexcept {
         pollfd waits[2] = {{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
         if (poll(waits, 2, -1) < 0) continue;
         if (waits[1].revents != 0) return;
-        if (waits[0].revents != 0) serve_descriptor(listener_.get(), arena_.descriptor());
+        if (waits[0].revents == 0) continue;
+        // Before, so that nobody takes a memfd that is on its way for one that was never given.
+        segment_.header().arena_handed_out.store(1, std::memory_order_seq_cst);
+        serve_descriptor(listener_.get(), arena_.descriptor());
     }
 }
 

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <functional>
 #include <optional>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ namespace phoenix {
 namespace {
 
 constexpr std::uint64_t founding_timeout_ns = 30'000'000'000ULL;
+constexpr std::uint64_t inheriting_timeout_ns = 3'000'000'000ULL;
 constexpr std::string_view arena_link = "/memfd:phoenix-arena (deleted)";
 
 std::string_view variable(const char* name) noexcept {
@@ -63,7 +65,23 @@ FileDescriptor arena_of_members(const ControlSegment& segment) {
     return {};
 }
 
-tl::expected<FileDescriptor, Failure> fetch_arena(const ControlSegment& segment) {
+// The launcher is gone. Those whom it gave the arena may not have come so far that they can be found.
+FileDescriptor inherit_arena(ControlSegment& segment) {
+    const std::uint64_t deadline = boot_time_ns() + inheriting_timeout_ns;
+    do {
+        if (FileDescriptor found = arena_of_members(segment); found.valid()) return found;
+        if (segment.header().arena_handed_out.load(std::memory_order_seq_cst) == 0) {
+            auto founded = Arena::open_in_place_of_memfd(segment);
+            return founded ? std::move(*founded) : FileDescriptor{};
+        }
+        const timespec pause{0, 5'000'000};
+        nanosleep(&pause, nullptr);
+    } while (boot_time_ns() < deadline);
+    if (!segment.in_use()) ControlSegment::remove(segment.job_id());
+    return {};
+}
+
+tl::expected<FileDescriptor, Failure> fetch_arena(ControlSegment& segment) {
     auto received = fetch_descriptor(variable(agent_variable));
     if (received) {
         const auto agent = static_cast<pid_t>(segment.header().agent_pid.load(std::memory_order_acquire));
@@ -77,13 +95,13 @@ tl::expected<FileDescriptor, Failure> fetch_arena(const ControlSegment& segment)
         return std::move(received->descriptor);
     }
     if (received.error().code == Errc::system) {
-        if (FileDescriptor found = arena_of_members(segment); found.valid()) return found;
+        if (FileDescriptor found = inherit_arena(segment); found.valid()) return found;
     }
     return tl::unexpected(std::move(received.error()));
 }
 
 tl::expected<JobAccess, Failure> with_arena(
-    ControlSegment segment, tl::expected<FileDescriptor, Failure> (*open_arena)(const ControlSegment&)) {
+    ControlSegment segment, const std::function<tl::expected<FileDescriptor, Failure>(ControlSegment&)>& open_arena) {
     JobAccess access;
     access.segment = std::make_unique<ControlSegment>(std::move(segment));
     auto file = open_arena(*access.segment);

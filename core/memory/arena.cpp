@@ -112,6 +112,17 @@ tl::expected<FileDescriptor, Failure> Arena::open_named(const ControlSegment& se
     return file;
 }
 
+tl::expected<FileDescriptor, Failure> Arena::open_in_place_of_memfd(ControlSegment& segment) {
+    const std::string name = arena_name(segment.job_id());
+    FileDescriptor file{shm_open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+    if (!file.valid())
+        return tl::unexpected(
+            Failure{Errc::system, fmt::format("Cannot create the job's shared memory: {}.", std::strerror(errno))});
+    // The header says of an arena just what a fresh one is: nobody had the memfd.
+    std::atomic_ref{segment.header().arena_is_named}.store(1, std::memory_order_release);
+    return file;
+}
+
 tl::expected<Arena, Failure> Arena::map(const ControlSegment& segment, FileDescriptor file) {
     Arena arena;
     arena.segment_ = &segment;

@@ -37,6 +37,9 @@ class Arena {
     [[nodiscard]] static tl::expected<FileDescriptor, Failure> create(ControlSegment& segment, bool named);
     /// Opens the named arena of a job without an agent.
     [[nodiscard]] static tl::expected<FileDescriptor, Failure> open_named(const ControlSegment& segment);
+    /// The arena of a job whose agent died before it gave the memfd to anybody: a named one in its place. Everybody who
+    /// calls this gets the same one.
+    [[nodiscard]] static tl::expected<FileDescriptor, Failure> open_in_place_of_memfd(ControlSegment& segment);
     /// Maps it. `segment` must outlive the arena.
     [[nodiscard]] static tl::expected<Arena, Failure> map(const ControlSegment& segment, FileDescriptor file);
 

@@ -76,6 +76,9 @@ struct ControlHeader {
     std::atomic<std::uint32_t> grow_wanted;  // 11340  members asked for beyond those of the start, over the job's life
     std::atomic<std::uint32_t> grow_started;  // 11344  of these, how many the agent has started or given up
     std::atomic<std::uint32_t> grow_failed;   // 11348  of these, how many never attached
+    std::atomic<std::uint32_t>
+        arena_handed_out;     // 11352  1: the agent has given the arena to somebody, or was about to
+    std::uint32_t reserved3;  // 11356
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);

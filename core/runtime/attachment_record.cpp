@@ -1,10 +1,42 @@
 #include "runtime/attachment_record.hpp"
 
+#include "base/clock.hpp"
 #include "topology/topology.hpp"
 
+#include <csignal>
+#include <ctime>
 #include <fmt/format.h>
 
 namespace phoenix {
+
+namespace {
+
+// Without a launcher the last member to leave removes what the job has in /dev/shm. One that is stopped will not:
+// nobody is left who would notice, so it is killed as a hung one.
+bool others_will_clean_up(const MemberContext& context) noexcept {
+    const Settings& settings = context.settings;
+    const std::uint64_t patience =
+        std::uint64_t{settings.heartbeat_period_ms} * settings.heartbeat_misses_max * 1'000'000;
+    const std::uint64_t start = boot_time_ns();
+    for (;;) {
+        bool stopped = false;
+        for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+            const MemberRecord& other = context.segment().member(slot);
+            const auto presence = static_cast<Presence>(other.presence.load(std::memory_order_seq_cst));
+            const bool here = presence == Presence::present || presence == Presence::claimed;
+            if (!here || slot == context.slot || !is_alive({other.pid, other.start_time})) continue;
+            if (!is_stopped(other.pid) || is_traced(other.pid)) return true;
+            stopped = true;
+            if (boot_time_ns() > start + patience) ProcessHandle{{other.pid, other.start_time}}.signal(SIGKILL);
+        }
+        const std::uint64_t too_long = start + patience + std::uint64_t{settings.kill_timeout_ms} * 1'000'000;
+        if (!stopped || boot_time_ns() > too_long) return false;  // it waits for a device: the names go all the same
+        const timespec pause{0, 20'000'000};
+        nanosleep(&pause, nullptr);
+    }
+}
+
+}  // namespace
 
 tl::expected<MemberContext, Failure> register_member() {
     auto access = attach_or_found();
@@ -46,12 +78,7 @@ void leave_job(MemberContext& context) noexcept {
     const ControlHeader& header = context.header();
     const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     if (agent != 0 && is_alive({agent, header.agent_start_time})) return;
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& other = context.segment().member(slot);
-        const auto presence = static_cast<Presence>(other.presence.load(std::memory_order_seq_cst));
-        if ((presence == Presence::present || presence == Presence::claimed) && is_alive({other.pid, other.start_time}))
-            return;
-    }
+    if (others_will_clean_up(context)) return;
     // Two that leave at once may both come here; removing a name twice is harmless.
     ControlSegment::remove(context.segment().job_id());
 }

@@ -31,6 +31,8 @@ foreach(case
     two_programs_may_share_a_checkpoint_directory
     queens_counts_while_vnodes_change_hands
     queens_says_that_it_cannot_survive_a_death
+    pflight_may_be_killed_before_members_attach
+    a_stopped_member_does_not_stay_when_pflight_is_gone
     mistakes_are_refused_in_a_sentence
     steps_are_the_same_when_repeated)
   phoenix_example_test(${case} local fault)
