@@ -89,7 +89,8 @@ tl::expected<JobAccess, Failure> complete_founding(ControlSegment created, const
     access.segment = std::make_unique<ControlSegment>(std::move(created));
     access.founded = true;
     ControlSegment& segment = *access.segment;
-    const Settings settings;
+    Settings settings;
+    settings.started_by_mpirun = options.named_arena;
     segment.header().expected_members.store(options.expected_members,
                                             std::memory_order_relaxed);  // published by the magic
     segment.header().start_deadline_ns = boot_time_ns() + std::uint64_t{settings.start_timeout_ms} * 1'000'000;
