@@ -203,7 +203,7 @@ std::string status_text(const JobView& job) {
         job.recoveries);
     const std::vector<std::string> waits = long_waits(job);
     for (const std::string& wait : waits) text += fmt::format("longest wait  {}\n", wait);
-    if (waits.empty()) text += fmt::format("longest wait  not over {} s\n", static_cast<double>(job.stall_ns) * 1e-9);
+    if (waits.empty()) text += fmt::format("longest wait  not over {:g} s\n", static_cast<double>(job.stall_ns) * 1e-9);
     if (job.domains.empty()) return text;
     std::vector<Row> rows{{"domain", "kind", "VNodes", "phase", "step min", "mean", "total", "checkpoints"}};
     for (const DomainView& domain : job.domains) rows.push_back(row_of(domain));

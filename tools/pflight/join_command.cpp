@@ -90,8 +90,8 @@ class Join : public OptionsCommand {
         }
         if (ending) return complain(fmt::format("{} By then {}.", *ending, text), refused);
         if (!in_time)
-            return complain(fmt::format("Within {} s {}; others may still come: 'pflight members' shows it.",
-                                        timeout_ns / 1'000'000'000, text),
+            return complain(fmt::format("Within {:g} s {}; others may still come: 'pflight members' shows it.",
+                                        static_cast<double>(timeout_ns) * 1e-9, text),
                             refused);
         const bool finishing = std::any_of(now.begin(), now.end(), [](const MemberView& member) {
             return member.state == MemberState::retired && !member.drained;

@@ -106,9 +106,9 @@ class Move : public OptionsCommand {
             wish.timeout_ns);
         if (trouble) return complain(*trouble, refused);
         if (!in_time)
-            return complain(fmt::format("VNode {} of '{}' has not moved within {} s (it moves at a step boundary, and "
+            return complain(fmt::format("VNode {} of '{}' has not moved within {:g} s (it moves at a step boundary, and "
                                         "may still); 'pflight vnodes' shows what it waits for.",
-                                        wish.vnode, domain.name, wish.timeout_ns / 1'000'000'000),
+                                        wish.vnode, domain.name, static_cast<double>(wish.timeout_ns) * 1e-9),
                             refused);
         say(first.executed_by(MemberSlot{wish.member})
                 ? fmt::format("VNode {} of '{}' is with member {} already\n", wish.vnode, domain.name, wish.member)
