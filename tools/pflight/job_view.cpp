@@ -93,14 +93,20 @@ std::vector<MemberView> read_members(const ControlSegment& segment, const Arena&
 
 void count_vnodes(const ControlSegment& segment, const Arena& arena, std::vector<MemberView>& members) {
     std::array<std::uint64_t, member_count_max> owned{};
+    std::array<std::uint64_t, member_count_max> owned_of_spaces{};
     for (std::uint32_t index = 0; index < domain_count_max; ++index) {
         const DomainHeader* domain = domain_header(segment, arena, index);
         for (std::uint32_t v = 0; domain != nullptr && v < domain->vnodes; ++v) {
             const DirectoryWord word = directory_word(arena, *domain, v);
-            if (word.assigned() && word.owner().value < member_count_max) ++owned[word.owner().value];
+            if (!word.assigned() || word.owner().value >= member_count_max) continue;
+            ++owned[word.owner().value];
+            if (domain->kind == static_cast<std::uint32_t>(DomainKind::space)) ++owned_of_spaces[word.owner().value];
         }
     }
-    for (MemberView& member : members) member.vnodes = owned[member.slot];
+    for (MemberView& member : members) {
+        member.vnodes = owned[member.slot];
+        member.vnodes_of_spaces = owned_of_spaces[member.slot];
+    }
 }
 
 std::vector<DomainView> read_domains(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns) {

@@ -36,8 +36,9 @@ struct MemberView {
     char process{'X'};                      ///< As ProcessLook says.
     std::uint32_t incarnation{0};
     std::uint64_t seniority{0};  ///< The lower, the older; 0 while not admitted is no seniority.
-    std::uint64_t vnodes{0};     ///< Owned, of all domains and spaces; by count_vnodes().
-    std::uint64_t steps{0};      ///< Executed, repeated ones too.
+    std::uint64_t vnodes{0};     ///< Owned, of all domains and spaces; by count_vnodes(), as the next.
+    std::uint64_t vnodes_of_spaces{0};
+    std::uint64_t steps{0};  ///< Executed, repeated ones too.
     std::optional<Execution> executing;
     bool waiting{false};  ///< Nothing to run, it sleeps.
     std::uint64_t heartbeat{0};
@@ -88,7 +89,7 @@ struct JobView {
 /// @cost O(members); one look at each process.
 [[nodiscard]] std::vector<MemberView> read_members(const ControlSegment& segment, const Arena& arena,
                                                    const ProcessLook& look = look_at_process);
-/// Fills in MemberView::vnodes. @cost O(V)
+/// Fills in MemberView::vnodes and vnodes_of_spaces. @cost O(V)
 void count_vnodes(const ControlSegment& segment, const Arena& arena, std::vector<MemberView>& members);
 
 /// Domains and spaces, in the order in which they were made.

@@ -106,10 +106,11 @@ class Move : public OptionsCommand {
             wish.timeout_ns);
         if (trouble) return complain(*trouble, refused);
         if (!in_time)
-            return complain(fmt::format("VNode {} of '{}' has not moved within {:g} s (it moves at a step boundary, and "
-                                        "may still); 'pflight vnodes' shows what it waits for.",
-                                        wish.vnode, domain.name, static_cast<double>(wish.timeout_ns) * 1e-9),
-                            refused);
+            return complain(
+                fmt::format("VNode {} of '{}' has not moved within {:g} s (it moves at a step boundary, and "
+                            "may still); 'pflight vnodes' shows what it waits for.",
+                            wish.vnode, domain.name, static_cast<double>(wish.timeout_ns) * 1e-9),
+                refused);
         say(first.executed_by(MemberSlot{wish.member})
                 ? fmt::format("VNode {} of '{}' is with member {} already\n", wish.vnode, domain.name, wish.member)
                 : fmt::format("VNode {} of '{}' moved to member {}\n", wish.vnode, domain.name, wish.member));

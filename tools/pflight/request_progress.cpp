@@ -45,7 +45,7 @@ std::uint32_t free_slots(const std::vector<MemberView>& now, std::uint32_t asked
     return used < member_count_max ? member_count_max - used : 0;
 }
 
-std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint32_t slot,
+std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint32_t slot, bool limited,
                                               const std::vector<MemberView>& now) {
     const MemberView* member = member_in(slot, now);
     if (member == nullptr)
@@ -65,6 +65,12 @@ std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint
     }
     if (member->wish == RetireWish::wanted)
         return fmt::format("Member {} of job '{}' has been asked to retire already.", slot, job_id);
+    if (limited && member->vnodes_of_spaces != 0)
+        return fmt::format(
+            "Member {} has {} VNodes of a space: only the application can release them, and killing the "
+            "member at its drain timeout would end the job; write --drain-timeout 0 to wait for the "
+            "application.",
+            slot, member->vnodes_of_spaces);
     return std::nullopt;
 }
 

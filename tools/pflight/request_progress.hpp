@@ -26,7 +26,8 @@ struct Growth {
 [[nodiscard]] std::uint32_t free_slots(const std::vector<MemberView>& now, std::uint32_t asked_for) noexcept;
 
 /// Why the member in `slot` cannot be asked to retire, as a sentence; nothing if it can.
-[[nodiscard]] std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint32_t slot,
+/// @param limited  It will be killed if it takes too long: with VNodes of a space that would end the job.
+[[nodiscard]] std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint32_t slot, bool limited,
                                                             const std::vector<MemberView>& now);
 
 enum class Retirement : std::uint8_t {

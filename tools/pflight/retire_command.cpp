@@ -52,7 +52,10 @@ class Retire : public OptionsCommand {
 
   private:
     [[nodiscard]] static int retire(const RunningJob& job, std::uint32_t slot, std::uint64_t timeout_ns) {
-        if (const auto refusal = retirement_refusal(job.id(), slot, job.members())) return complain(*refusal, refused);
+        auto members = job.members();
+        count_vnodes(job.segment(), job.arena(), members);
+        if (const auto refusal = retirement_refusal(job.id(), slot, timeout_ns != 0, members))
+            return complain(*refusal, refused);
         const ControlHeader& header = job.segment().header();
         if (header.agent_pid.load(std::memory_order_acquire) == 0 && header.arena_is_named != 0)
             return complain(fmt::format("The job '{}' was started by mpirun without pflight, and mpirun ends all ranks "

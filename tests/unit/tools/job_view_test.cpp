@@ -119,6 +119,7 @@ TEST_F(JobViewTest, VNodesAreCountedOverAllDomains) {
     own(1, 1, 1);
     const JobView job = read();
     EXPECT_EQ(job.members[1].vnodes, 2U);
+    EXPECT_EQ(job.members[1].vnodes_of_spaces, 1U);
     EXPECT_EQ(job.members[2].vnodes, 1U);
     EXPECT_EQ(job.members[3].vnodes, 0U);
 }

@@ -51,16 +51,24 @@ TEST(RetirementRefusal, NamesWhyAMemberCannotBeAsked) {
                                       member(2, MemberState::draining, RetireWish::wanted),
                                       member(3, MemberState::retired, RetireWish::wanted, true),
                                       member(4, MemberState::active, RetireWish::wanted)};
-    EXPECT_THAT(*retirement_refusal("j", 9, now), HasSubstr("There is no member 9 in job 'j'; active are 0, 2, 4."));
-    EXPECT_THAT(*retirement_refusal("j", 1, now), HasSubstr("is dead"));
-    EXPECT_THAT(*retirement_refusal("j", 2, now), HasSubstr("drains already"));
-    EXPECT_THAT(*retirement_refusal("j", 3, now), HasSubstr("has left job 'j' already"));
-    EXPECT_THAT(*retirement_refusal("j", 4, now), HasSubstr("asked to retire already"));
+    EXPECT_THAT(*retirement_refusal("j", 9, true, now),
+                HasSubstr("There is no member 9 in job 'j'; active are 0, 2, 4."));
+    EXPECT_THAT(*retirement_refusal("j", 1, true, now), HasSubstr("is dead"));
+    EXPECT_THAT(*retirement_refusal("j", 2, true, now), HasSubstr("drains already"));
+    EXPECT_THAT(*retirement_refusal("j", 3, true, now), HasSubstr("has left job 'j' already"));
+    EXPECT_THAT(*retirement_refusal("j", 4, true, now), HasSubstr("asked to retire already"));
 }
 
 TEST(RetirementRefusal, AMemberThatWasKeptMayBeAskedAgain) {
-    EXPECT_FALSE(retirement_refusal("j", 0, {member(0, MemberState::active)}));
-    EXPECT_FALSE(retirement_refusal("j", 0, {member(0, MemberState::active, RetireWish::refused)}));
+    EXPECT_FALSE(retirement_refusal("j", 0, true, {member(0, MemberState::active)}));
+    EXPECT_FALSE(retirement_refusal("j", 0, true, {member(0, MemberState::active, RetireWish::refused)}));
+}
+
+TEST(RetirementRefusal, AMemberWithVNodesOfASpaceIsNotToBeKilledAtATimeout) {
+    MemberView one = member(0, MemberState::active);
+    one.vnodes_of_spaces = 3;
+    EXPECT_THAT(*retirement_refusal("j", 0, true, {one}), HasSubstr("3 VNodes of a space"));
+    EXPECT_FALSE(retirement_refusal("j", 0, false, {one}));
 }
 
 TEST(Retirement, EndsInOneOfFourWays) {
