@@ -113,6 +113,10 @@ class CommandTest(unittest.TestCase):
         self.assertEqual([pid for pid in self.pids if state_of(pid) != "X"], [], "processes are left")
         self.assertEqual(shm_objects(self.name), [])
 
+    def stop(self, pid):
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: state_of(pid) == "T", "a member to stop")
+
     def coordinator(self):
         """Of two members; who came first is chance."""
         return next(slot for slot, member in self.members().items() if member["coordinator"])
@@ -121,7 +125,7 @@ class CommandTest(unittest.TestCase):
         """Asks the other one, which is stopped and so cannot; returns its slot, its pid and the command."""
         slot = 1 - self.coordinator()
         pid = self.members()[slot]["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        self.stop(pid)
         command = subprocess.Popen([PFLIGHT, "retire", str(slot), *options, "--job", self.name], stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True)
         self.addCleanup(command.kill)
@@ -145,7 +149,7 @@ class Commands(CommandTest):
         self.assertEqual(self.coordinator(), 1 - first, "the next oldest")
         here = self.vnodes()[5]["owner"]
         self.good("move", 5, next(slot for slot in (1 - first, 2, 3) if slot != here))
-        os.kill(self.members()[2]["pid"], signal.SIGSTOP)
+        self.stop(self.members()[2]["pid"])
         self.assertIn("was not empty in time", self.good("retire", "2", "--drain-timeout", "0.2"))
         os.kill(self.members()[3]["pid"], signal.SIGTERM)
         wait_until(lambda: self.members()[3]["state"] == "retired", "member 3 to retire")
@@ -202,7 +206,7 @@ class Commands(CommandTest):
         self.assertEqual((self.vnodes()[3]["owner"], self.vnodes()[3]["version"]), (there, here["version"] + 1))
         self.assertIn("already", self.good("move", 3, there))
         pid = self.members()[there]["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        self.stop(pid)
         self.refused(["move", 3, here["owner"], "--timeout", "0.2"], "has not moved within 0.2 s", "pflight vnodes")
         os.kill(pid, signal.SIGCONT)
         self.end()
