@@ -42,6 +42,14 @@ bool belongs_to_another_user(std::string_view job_id) {
     return found;
 }
 
+Failure in_the_making(std::string_view job_id) {
+    return {
+        Errc::wrong_state,
+        fmt::format("The job '{}' is just being made: try again in a moment; if that does not help, whoever made it "
+                    "has died, and 'pflight clean' removes it.",
+                    job_id)};
+}
+
 tl::expected<FileDescriptor, Failure> open_arena(const ControlSegment& segment) {
     const ControlHeader& header = segment.header();
     if (header.arena_is_named != 0) return Arena::open_named(segment);
@@ -86,18 +94,19 @@ tl::expected<std::string, Failure> meant_job(std::string_view wanted, std::span<
 tl::expected<ObservedJob, Failure> observe_job(std::string_view wanted) {
     const std::vector<FoundJob> jobs = find_jobs();
     auto job_id = meant_job(wanted, jobs);
-    if (!job_id) {
-        if (!wanted.empty() && belongs_to_another_user(wanted))
+    if (!job_id && !wanted.empty()) {
+        // A maker that has not written yet who it is looks dead.
+        if (const auto made = ControlSegment::attach(wanted); !made && made.error().code == Errc::wrong_state)
+            return tl::unexpected(in_the_making(wanted));
+        if (belongs_to_another_user(wanted))
             return refusal(Errc::refused,
                            fmt::format("The job '{}' belongs to another user; only its owner may use it.", wanted));
-        return tl::unexpected(std::move(job_id.error()));
     }
+    if (!job_id) return tl::unexpected(std::move(job_id.error()));
     auto segment = ControlSegment::attach(*job_id);
-    if (!segment) {
-        Failure failure = std::move(segment.error());
-        if (failure.code == Errc::wrong_state) failure.sentence += " Try again in a moment.";
-        return tl::unexpected(std::move(failure));
-    }
+    if (!segment)
+        return tl::unexpected(segment.error().code == Errc::wrong_state ? in_the_making(*job_id)
+                                                                        : std::move(segment.error()));
     ObservedJob job;
     job.segment = std::make_unique<ControlSegment>(std::move(*segment));
     auto file = open_arena(*job.segment);

@@ -80,7 +80,9 @@ TEST(Observation, OfAJobInTheMakingSaysSo) {
     const std::string id = name("making");
     const auto segment = ControlSegment::create(id);
     ASSERT_TRUE(segment);
-    EXPECT_THAT(failure_of_observing(id), HasSubstr("Try again"));
+    EXPECT_THAT(failure_of_observing(id), HasSubstr("is just being made: try again"));
+    segment->header().creator_pid = 0;  // its maker has not come so far yet
+    EXPECT_THAT(failure_of_observing(id), HasSubstr("is just being made: try again"));
     ControlSegment::remove(id);
 }
 
