@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "control/agent.hpp"
+#include "control/arena_file.hpp"
 #include "control/descriptor_socket.hpp"
 #include "memory/settings.hpp"
 
@@ -10,13 +11,9 @@
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
-#include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <functional>
 #include <optional>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace phoenix {
 
@@ -24,7 +21,6 @@ namespace {
 
 constexpr std::uint64_t founding_timeout_ns = 30'000'000'000ULL;
 constexpr std::uint64_t inheriting_timeout_ns = 3'000'000'000ULL;
-constexpr std::string_view arena_link = "/memfd:phoenix-arena (deleted)";
 
 std::string_view variable(const char* name) noexcept {
     const char* value = std::getenv(name);
@@ -33,36 +29,6 @@ std::string_view variable(const char* name) noexcept {
 
 tl::unexpected<Failure> refusal(Errc code, std::string sentence) {
     return tl::unexpected(Failure{code, std::move(sentence)});
-}
-
-// The arena among the open files of process `pid`; needs the same user and a dumpable process.
-FileDescriptor arena_of_process(pid_t pid) {
-    const std::string folder = fmt::format("/proc/{}/fd", pid);
-    DIR* directory = opendir(folder.c_str());
-    if (directory == nullptr) return {};
-    FileDescriptor found;
-    while (const dirent* entry = readdir(directory)) {
-        const std::string path = fmt::format("{}/{}", folder, entry->d_name);
-        char target[64];
-        const ssize_t size = readlink(path.c_str(), target, sizeof target);
-        if (size <= 0 || std::string_view{target, static_cast<std::size_t>(size)} != arena_link) continue;
-        found = FileDescriptor{open(path.c_str(), O_RDWR | O_CLOEXEC)};
-        break;
-    }
-    closedir(directory);
-    return found;
-}
-
-// When the launcher was killed its members hold the arena.
-FileDescriptor arena_of_members(const ControlSegment& segment) {
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& member = segment.member(slot);
-        const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_acquire));
-        if (presence != Presence::present || member.pid == getpid() || !is_alive({member.pid, member.start_time}))
-            continue;
-        if (FileDescriptor found = arena_of_process(member.pid); found.valid()) return found;
-    }
-    return {};
 }
 
 // The launcher is gone. Those whom it gave the arena may not have come so far that they can be found.
@@ -141,7 +107,8 @@ tl::expected<JobAccess, Failure> complete_founding(ControlSegment created, const
     access.segment = std::make_unique<ControlSegment>(std::move(created));
     access.founded = true;
     ControlSegment& segment = *access.segment;
-    const Settings settings;
+    Settings settings;
+    settings.started_by_mpirun = options.named_arena;
     segment.header().expected_members.store(options.expected_members,
                                             std::memory_order_relaxed);  // published by the magic
     segment.header().start_deadline_ns = boot_time_ns() + std::uint64_t{settings.start_timeout_ms} * 1'000'000;

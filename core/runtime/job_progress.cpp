@@ -15,6 +15,33 @@ constexpr std::uint32_t looked_at_max = 4096;
 
 }  // namespace
 
+JobProgress read_domain_progress(const Arena& arena, const DomainHeader& domain, std::uint64_t stall_ns) {
+    JobProgress progress;
+    progress.domain = domain.name.data();
+    progress.phase = domain.phase.load(std::memory_order_acquire);
+    progress.steps_total = domain.phase_steps.load(std::memory_order_relaxed);  // shown only
+    progress.vnodes = domain.vnodes;
+    progress.checkpoints = domain.checkpoints.load(std::memory_order_relaxed);
+    progress.step_min = ~std::uint64_t{0};
+    const std::uint64_t now = boot_time_ns();
+    std::uint64_t longest = stall_ns;
+    const std::uint32_t stride = std::max(1U, domain.vnodes / looked_at_max);
+    std::uint64_t looked_at = 0;
+    for (std::uint32_t v = 0; v < domain.vnodes; v += stride, ++looked_at) {
+        auto& record = arena.object<VNodeRecord>(domain.records_offset + std::uint64_t{v} * domain.record_stride);
+        const CommitSlot slot = commit_of(record, domain);
+        const std::uint64_t step = slot.phase == progress.phase ? slot.step : 0;
+        progress.step_min = std::min(progress.step_min, step);
+        progress.step_mean += static_cast<double>(step);
+        const std::uint64_t since = record.wait_since.load(std::memory_order_relaxed);
+        if (record.wait.load(std::memory_order_acquire) == 0 || since + longest > now) continue;
+        longest = now - since;
+        progress.long_wait = fmt::format("{} since {} s", describe_wait(record, v), longest / 1'000'000'000);
+    }
+    progress.step_mean /= static_cast<double>(std::max<std::uint64_t>(1, looked_at));
+    return progress;
+}
+
 std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena,
                                              std::uint64_t stall_ns) {
     const DomainHeader* domain = nullptr;
@@ -29,30 +56,7 @@ std::optional<JobProgress> read_job_progress(const ControlSegment& segment, cons
             domain = &candidate;
     }
     if (domain == nullptr) return std::nullopt;
-    JobProgress progress;
-    progress.domain = domain->name.data();
-    progress.phase = domain->phase.load(std::memory_order_acquire);
-    progress.steps_total = domain->phase_steps.load(std::memory_order_relaxed);  // shown only
-    progress.vnodes = domain->vnodes;
-    progress.checkpoints = domain->checkpoints.load(std::memory_order_relaxed);
-    progress.step_min = ~std::uint64_t{0};
-    const std::uint64_t now = boot_time_ns();
-    std::uint64_t longest = stall_ns;
-    const std::uint32_t stride = std::max(1U, domain->vnodes / looked_at_max);
-    std::uint64_t looked_at = 0;
-    for (std::uint32_t v = 0; v < domain->vnodes; v += stride, ++looked_at) {
-        auto& record = arena.object<VNodeRecord>(domain->records_offset + std::uint64_t{v} * domain->record_stride);
-        const CommitSlot slot = commit_of(record, *domain);
-        const std::uint64_t step = slot.phase == progress.phase ? slot.step : 0;
-        progress.step_min = std::min(progress.step_min, step);
-        progress.step_mean += static_cast<double>(step);
-        const std::uint64_t since = record.wait_since.load(std::memory_order_relaxed);
-        if (record.wait.load(std::memory_order_acquire) == 0 || since + longest > now) continue;
-        longest = now - since;
-        progress.long_wait = fmt::format("{} since {} s", describe_wait(record, v), longest / 1'000'000'000);
-    }
-    progress.step_mean /= static_cast<double>(std::max<std::uint64_t>(1, looked_at));
-    return progress;
+    return read_domain_progress(arena, *domain, stall_ns);
 }
 
 }  // namespace phoenix

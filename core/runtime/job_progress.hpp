@@ -3,6 +3,7 @@
 
 #include "memory/arena.hpp"
 #include "memory/control_segment.hpp"
+#include "runtime/domain_layout.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -21,8 +22,11 @@ struct JobProgress {
     std::string long_wait;  ///< The longest wait beyond the limit, as a sentence; empty if there is none.
 };
 
-/// Progress of the domain that changed last. Looks at 4096 VNodes at most, evenly spread.
+/// Progress of one domain. Looks at 4096 VNodes at most, evenly spread.
 /// @param stall_ns  Waits longer than this are reported.
+[[nodiscard]] JobProgress read_domain_progress(const Arena& arena, const DomainHeader& domain, std::uint64_t stall_ns);
+
+/// The same of the domain that changed last.
 [[nodiscard]] std::optional<JobProgress> read_job_progress(const ControlSegment& segment, const Arena& arena,
                                                            std::uint64_t stall_ns = 5'000'000'000);
 

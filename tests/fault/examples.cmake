@@ -3,14 +3,18 @@
 set(phoenix_python /usr/bin/python3)
 set(PHOENIX_TEST_MATRIX "" CACHE FILEPATH "A further Matrix Market file (real symmetric) for the tests of cg")
 
-# phoenix_example_test(<case> <local|mpi> <label>)
+# phoenix_example_test(<case> <local|mpi> <label> [file])
 function(phoenix_example_test case launch label)
   set(matrix)
+  set(file examples_test.py)
+  if(ARGC GREATER 3)
+    set(file "${ARGV3}")
+  endif()
   if(PHOENIX_TEST_MATRIX)
     set(matrix --matrix "${PHOENIX_TEST_MATRIX}")
   endif()
   add_test(NAME "Examples.${case}.${launch}"
-    COMMAND ${phoenix_python} "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/examples_test.py" --bin "${CMAKE_BINARY_DIR}/bin"
+    COMMAND ${phoenix_python} "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${file}" --bin "${CMAKE_BINARY_DIR}/bin"
             --launch ${launch} ${matrix} ${case})
   # Generous: each run inside has a timeout of its own, and a sweep may be made longer by PHOENIX_TEST_SCALE.
   set_tests_properties("Examples.${case}.${launch}" PROPERTIES LABELS ${label} TIMEOUT 3600)
@@ -31,11 +35,12 @@ foreach(case
     two_programs_may_share_a_checkpoint_directory
     queens_counts_while_vnodes_change_hands
     queens_says_that_it_cannot_survive_a_death
-    pflight_may_be_killed_before_members_attach
-    a_stopped_member_does_not_stay_when_pflight_is_gone
     mistakes_are_refused_in_a_sentence
     steps_are_the_same_when_repeated)
   phoenix_example_test(${case} local fault)
+endforeach()
+foreach(case pflight_may_be_killed_before_members_attach a_stopped_member_does_not_stay_when_pflight_is_gone)
+  phoenix_example_test(${case} local fault orphans_test.py)
 endforeach()
 if(PHOENIX_MPI)
   foreach(case

@@ -331,59 +331,6 @@ def queens_says_that_it_cannot_survive_a_death(examples):
     require("Space" in result.err or "space" in result.err, f"the reason should be named\n{result}")
 
 
-def pflight_may_be_killed_before_members_attach(examples):
-    """Nobody has the job's memory yet; the members make it anew, do the work and clean up."""
-    with tempfile.TemporaryDirectory() as folder:
-        gate, script = os.path.join(folder, "gate"), os.path.join(folder, "late.sh")
-        os.mkfifo(gate)
-        with open(script, "w") as file:
-            file.write(f'#!/bin/sh\n: <"{gate}"\nexec "$@"\n')  # opening waits for a writer
-        os.chmod(script, 0o755)
-        plate = [examples.program(PLATE[0]), *PLATE[1:]]
-        wanted = examples.alone(*PLATE).line("digest")
-        job = f"orphans-{os.getpid()}"
-        with tempfile.TemporaryFile("w+") as out:
-            process = subprocess.Popen([examples.program("pflight"), "run", "-n", "3", "--local", "--quiet", "--job", job,
-                                        script, *plate], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            deadline = time.monotonic() + RUN_TIMEOUT_S
-            while len(pids_of_job(job)) < 3 and time.monotonic() < deadline:
-                time.sleep(0.01)  # polls a condition
-            process.kill()
-            process.wait()
-            with open(gate, "w"):
-                while pids_of_job(job) and time.monotonic() < deadline:
-                    time.sleep(0.01)  # polls a condition
-            out.seek(0)
-            result = Result(["pflight", "killed"], "none", out.read(), "")
-        examples.require_nothing_left(job, result)
-        require(result.line("digest") == wanted, f"wanted digest {wanted}\n{result}")
-
-
-def a_stopped_member_does_not_stay_when_pflight_is_gone(examples):
-    words = ["plate", "--size", "64x64", "--vnodes", "2", "--steps", "60000", "--digest"]
-    wanted = examples.alone(*words).line("digest")
-    started = examples.start(3, ["--heartbeat-timeout", "3s"], words)
-    job, process = started[0], started[2]
-    deadline = time.monotonic() + RUN_TIMEOUT_S
-
-    def attached(pid):  # its service thread runs
-        return os.path.isdir(f"/proc/{pid}/task") and len(os.listdir(f"/proc/{pid}/task")) > 1
-
-    while sum(map(attached, members_of_job(job, "plate"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)  # polls a condition
-    process.kill()
-    process.wait()
-    # The third one has no VNode: nobody waits for it, and it may be stopped to the very end.
-    for pid in members_of_job(job, "plate")[-1:]:
-        os.kill(pid, signal.SIGSTOP)
-    while pids_of_job(job) and time.monotonic() < deadline:
-        time.sleep(0.05)  # polls a condition
-    started[3].seek(0)
-    result = Result(started[1], "killed", started[3].read(), "")
-    examples.require_nothing_left(job, result)
-    require(result.line("digest") == wanted, f"wanted digest {wanted}\n{result}")
-
-
 def write_h5(path, name, shape):
     import h5py
     import numpy
@@ -483,23 +430,21 @@ CASES = {
         two_programs_may_share_a_checkpoint_directory,
         queens_counts_while_vnodes_change_hands,
         queens_says_that_it_cannot_survive_a_death,
-        pflight_may_be_killed_before_members_attach,
-        a_stopped_member_does_not_stay_when_pflight_is_gone,
         mistakes_are_refused_in_a_sentence,
         steps_are_the_same_when_repeated,
     )
 }
 
 
-def main():
+def main(cases):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", required=True, help="folder of pflight and the examples")
     parser.add_argument("--launch", choices=("local", "mpi"), default="local")
     parser.add_argument("--matrix", help="a further matrix for cg")
-    parser.add_argument("case", choices=sorted(CASES))
+    parser.add_argument("case", choices=sorted(cases))
     options = parser.parse_args()
     try:
-        CASES[options.case](Examples(options))
+        cases[options.case](Examples(options))
     except (Failed, subprocess.TimeoutExpired) as failure:
         print(f"{options.case} failed: {failure}", file=sys.stderr)
         return 1
@@ -507,4 +452,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(CASES))

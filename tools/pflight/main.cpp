@@ -1,39 +1,43 @@
-/// pflight: starts jobs and sees them through.
+/// pflight: starts jobs and sees them through; shows and changes those that run.
 
-#include "pflight/run_options.hpp"
-#include "pflight/supervisor.hpp"
+#include "pflight/command.hpp"
+#include "pflight/program.hpp"
 
-#include <CLI/CLI.hpp>
-#include <cstdio>
+#include <array>
 #include <exception>
 #include <fmt/format.h>
+#include <memory>
 
 namespace {
 
-constexpr int wrong_usage = 2;
+using namespace phoenix::pflight;
+
+constexpr std::array table{make_run_command,  make_status_command, make_members_command, make_vnodes_command,
+                           make_join_command, make_retire_command, make_move_command,    make_clean_command};
 
 constexpr const char* footer = R"(
 examples:
   pflight run -n 4 ./plate --size 512x512 --vnodes 64 --steps 300
-  pflight run --help)";
+  pflight status
+  pflight members --json
+  pflight vnodes --domain plate
+  pflight join -n 2
+  pflight retire 1
+  pflight move 5 2
+  pflight clean --dry-run
 
-int complain(const std::string& sentence, int status) {
-    std::fputs(fmt::format("pflight: {}\n", sentence).c_str(), stderr);  // nobody may be reading
-    return status;
-}
+'pflight COMMAND --help' tells more. All but run and clean are for a running job, from another terminal: the only one of
+this user on this machine, or the one that --job ID names.)";
 
-int run_job(const phoenix::pflight::RunCommand& command) {
-    const auto options = command.checked();
-    if (!options) return complain(options.error().sentence, wrong_usage);
-    phoenix::pflight::block_supervised_signals();
-    phoenix::AgentOptions job;
-    job.job_id = options->job_id;
-    job.settings = options->settings;
-    job.faults = options->faults;
-    job.expected_members = options->members;
-    auto agent = phoenix::Agent::start(job);
-    if (!agent) return complain(agent.error().sentence, 1);
-    return phoenix::pflight::Supervisor{*options, **agent}.run();
+std::string usage_sentence(const CLI::App& application, const CLI::ParseError& error, int argc, char** argv) {
+    const auto is_meant = [&](const CLI::App* command) { return command->check_name(argv[1]); };
+    if (argc > 1 && argv[1][0] != '-' && application.get_subcommands(is_meant).empty())
+        return fmt::format("There is no command '{}'; 'pflight --help' lists them.", argv[1]);
+    const auto chosen = application.get_subcommands();
+    if (chosen.empty()) return fmt::format("{}; 'pflight --help' shows the usage.", error.what());
+    const std::vector<std::string> unknown = chosen.front()->remaining();
+    if (!unknown.empty() && unknown.front().front() == '-') return unknown_option(unknown.front(), *chosen.front());
+    return fmt::format("{}; 'pflight {} --help' shows the usage.", error.what(), chosen.front()->get_name());
 }
 
 }  // namespace
@@ -43,23 +47,23 @@ int main(int argc, char** argv) {
     application.set_version_flag("--version", "pflight " PHOENIX_VERSION);
     application.footer(footer);
     application.require_subcommand(1);
-    phoenix::pflight::RunCommand run;
-    run.declare(application);
+    std::vector<std::unique_ptr<Command>> commands;
+    for (const auto make : table) {
+        commands.push_back(make());
+        commands.back()->declare(application);
+    }
     try {
         application.parse(argc, argv);
     } catch (const CLI::Success& success) {
         return application.exit(success);  // --help, --version
     } catch (const CLI::ParseError& error) {
-        const auto is_meant = [&](const CLI::App* command) { return command->check_name(argv[1]); };
-        if (argc > 1 && argv[1][0] != '-' && application.get_subcommands(is_meant).empty())
-            return complain(fmt::format("There is no command '{}'; 'pflight --help' lists them.", argv[1]),
-                            wrong_usage);
-        return complain(fmt::format("{}; 'pflight --help' and 'pflight run --help' show the usage.", error.what()),
-                        wrong_usage);
+        return complain(usage_sentence(application, error, argc, argv), wrong_usage);
     }
     try {
-        return run_job(run);
+        for (const auto& command : commands)
+            if (command->chosen()) return command->run();
     } catch (const std::exception& error) {
-        return complain(fmt::format("{}.", error.what()), 1);
+        return complain(fmt::format("{}.", error.what()), refused);
     }
+    return wrong_usage;
 }

@@ -111,9 +111,9 @@ std::string unknown_option(std::string_view option, const CLI::App& command) {
             nearest = "--" + name;
         }
     }
-    const std::string remedy =
-        nearest.empty() ? std::string{"'pflight run --help' lists them."} : fmt::format("did you mean {}?", nearest);
-    return fmt::format("pflight run has no option '{}'; {}", bare, remedy);
+    const std::string remedy = nearest.empty() ? fmt::format("'pflight {} --help' lists them.", command.get_name())
+                                               : fmt::format("did you mean {}?", nearest);
+    return fmt::format("pflight {} has no option '{}'; {}", command.get_name(), bare, remedy);
 }
 
 }  // namespace phoenix::pflight

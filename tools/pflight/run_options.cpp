@@ -1,10 +1,10 @@
 #include "pflight/run_options.hpp"
 
+#include "pflight/argument.hpp"
 #include "pflight/program.hpp"
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
@@ -36,13 +36,6 @@ struct RunFormatter : CLI::Formatter {
 
 tl::unexpected<Failure> wrong(std::string sentence) {
     return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)});
-}
-
-std::optional<std::uint64_t> whole_number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
 }
 
 // 65536, 64K, 8M, 2G.
@@ -150,6 +143,7 @@ RunCommand::Check RunCommand::check_mode(RunOptions& options) const {
         return wrong("There is no mpirun on PATH; install Open MPI (openmpi-bin) or write --local.");
     const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_;
     options.mode = mpi_ || (!local_ && mpi_possible) ? LaunchMode::mpi : LaunchMode::local;
+    options.settings.started_by_mpirun = options.mode == LaunchMode::mpi;
     return {};
 }
 
@@ -267,10 +261,7 @@ RunCommand::Check RunCommand::check_output(RunOptions& options) const {
     options.quiet = quiet_;
     options.settings.quiet = quiet_;
     options.timeline = timeline_;
-    const bool good_name = std::all_of(job_.begin(), job_.end(),
-                                       [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
-    if (job_.size() > 40 || !good_name)
-        return wrong(fmt::format("--job '{}': a name of 1 to 40 letters, digits, '-' and '_' is expected.", job_));
+    if (auto checked = check_job_id(job_); !checked) return tl::unexpected(std::move(checked.error()));
     options.job_id = job_;
     return {};
 }

@@ -41,8 +41,9 @@ std::string signal_name(int number) {
 }
 
 Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optional<LastCheckpoint>& checkpoint) {
+    // One that was to join later and never did is no part of the work; whoever asked for it is told.
     const auto exited_badly = std::find_if(processes.begin(), processes.end(), [](const MemberProcess& process) {
-        return process.exit_status().value_or(0) != 0;
+        return process.exit_status().value_or(0) != 0 && (process.attached() || !process.grown);
     });
     if (exited_badly != processes.end()) {
         const int status = *exited_badly->exit_status();

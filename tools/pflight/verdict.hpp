@@ -22,7 +22,7 @@ struct Verdict {
 };
 
 /// All processes have ended and nobody has decided the outcome. Completed means: at least one member left in good order
-/// and nobody exited by itself with another status than 0.
+/// and nobody exited by itself with another status than 0; who was to join later and never attached does not count.
 [[nodiscard]] Verdict verdict_of(const std::vector<MemberProcess>& processes,
                                  const std::optional<LastCheckpoint>& checkpoint);
 

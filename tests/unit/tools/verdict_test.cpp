@@ -52,6 +52,15 @@ TEST(Verdict, LeavingIsNotEnoughWithoutAnExitInOrder) {
     EXPECT_EQ(verdict(std::move(crashed_late), rank(1)).outcome, Outcome::failed);
 }
 
+TEST(Verdict, OneThatWasToJoinAndNeverAttachedFailsNothing) {
+    MemberProcess joiner;
+    joiner.grown = true;
+    joiner.ended = true;
+    joiner.is_child = true;
+    joiner.wait_status = 1 << 8;  // as waitpid() codes exit status 1
+    EXPECT_EQ(verdict(left(0), std::move(joiner)).outcome, Outcome::completed);
+}
+
 TEST(Verdict, AnotherExitStatusFailsTheJobEvenIfOthersFinished) {
     const Verdict failed = verdict(left(0), exited(1, 3));
     EXPECT_EQ(failed.outcome, Outcome::failed);

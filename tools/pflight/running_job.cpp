@@ -1,0 +1,53 @@
+#include "pflight/running_job.hpp"
+
+#include "base/clock.hpp"
+#include "pflight/argument.hpp"
+#include "pflight/command.hpp"
+
+#include <ctime>
+#include <fmt/format.h>
+
+namespace phoenix::pflight {
+
+tl::expected<RunningJob, Failure> RunningJob::open(const std::string& job_id) {
+    if (auto checked = check_job_id(job_id); !checked) return tl::unexpected(std::move(checked.error()));
+    auto job = observe_job(job_id);
+    if (!job) return tl::unexpected(std::move(job.error()));
+    return RunningJob{std::move(*job)};
+}
+
+bool RunningJob::has_living_agent() const noexcept {
+    const ControlHeader& header = segment().header();
+    const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
+    return agent != 0 && is_alive({agent, header.agent_start_time});
+}
+
+std::optional<std::string> RunningJob::ending() const {
+    switch (segment().outcome()) {
+        case Outcome::completed: return fmt::format("The job '{}' has finished meanwhile.", id());
+        case Outcome::failed:
+        case Outcome::interrupted:
+            return fmt::format("The job '{}' has ended meanwhile: {}", id(), segment().outcome_text());
+        case Outcome::running:
+        case Outcome::deciding: break;
+    }
+    // Without an agent nobody decides that the work is done.
+    if (!segment().in_use()) return fmt::format("All processes of job '{}' have ended meanwhile.", id());
+    return std::nullopt;
+}
+
+bool RunningJob::wait_until(const std::function<bool()>& done, std::uint64_t timeout_ns) {
+    const std::uint64_t start = boot_time_ns();
+    while (!done()) {
+        if (timeout_ns != 0 && boot_time_ns() > start + timeout_ns) return false;
+        const timespec pause{0, 10'000'000};
+        nanosleep(&pause, nullptr);
+    }
+    return true;
+}
+
+int cannot_open(const Failure& failure) {
+    return complain(failure.sentence, failure.code == Errc::invalid_argument ? wrong_usage : refused);
+}
+
+}  // namespace phoenix::pflight
