@@ -27,10 +27,6 @@ std::string_view variable(const char* name) noexcept {
     return value == nullptr ? std::string_view{} : std::string_view{value};
 }
 
-tl::unexpected<Failure> refusal(Errc code, std::string sentence) {
-    return tl::unexpected(Failure{code, std::move(sentence)});
-}
-
 // The launcher is gone. Those whom it gave the arena may not have come so far that they can be found.
 FileDescriptor inherit_arena(ControlSegment& segment) {
     const std::uint64_t deadline = boot_time_ns() + inheriting_timeout_ns;

@@ -12,10 +12,6 @@ namespace phoenix {
 
 namespace {
 
-tl::unexpected<Failure> refusal(Errc code, std::string sentence) {
-    return tl::unexpected(Failure{code, std::move(sentence)});
-}
-
 std::string living_ids(std::span<const FoundJob> jobs) {
     std::string text;
     for (const FoundJob& job : jobs)

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 namespace phoenix {
@@ -18,6 +19,9 @@ struct Failure {
     Errc code;
     std::string sentence;
 };
+[[nodiscard]] inline tl::unexpected<Failure> refusal(Errc code, std::string sentence) {
+    return tl::unexpected(Failure{code, std::move(sentence)});
+}
 
 /// Mapping of a control segment. Move-only; unmaps at the end, never unlinks by itself.
 class ControlSegment {

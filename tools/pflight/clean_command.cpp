@@ -7,8 +7,8 @@ namespace phoenix::pflight {
 
 namespace {
 
-constexpr const char* description = "Remove from /dev/shm what dead jobs of this user left there.";
-constexpr const char* examples = R"(  pflight clean
+constexpr const char* clean_description = "Remove from /dev/shm what dead jobs of this user left there.";
+constexpr const char* clean_examples = R"(  pflight clean
   pflight clean --dry-run
 
 Living jobs are not touched. Every 'pflight run' does the same when it starts.)";
@@ -16,7 +16,7 @@ Living jobs are not touched. Every 'pflight run' does the same when it starts.)"
 class Clean : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
-        add_to(application, "clean", description, examples);
+        add_to(application, "clean", clean_description, clean_examples);
         add_flag("--dry-run", dry_run_, "Say only what would be removed");
     }
 

@@ -11,8 +11,8 @@ namespace phoenix::pflight {
 
 namespace {
 
-constexpr const char* description = "Start more members of a running job.";
-constexpr const char* examples = R"(  pflight join
+constexpr const char* join_description = "Start more members of a running job.";
+constexpr const char* join_examples = R"(  pflight join
   pflight join -n 2 --job my-run --timeout 60
 
 They take a share of the VNodes at once. Exit status: 0 if all of them joined.)";
@@ -20,7 +20,7 @@ They take a share of the VNodes at once. Exit status: 0 if all of them joined.)"
 class Join : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
-        add_to(application, "join", description, examples);
+        add_to(application, "join", join_description, join_examples);
         add_text("-n,--members", members_, "N", "Members to start (1)");
         add_text("--timeout", timeout_, "S", "Seconds to wait for them (30)");
         add_job_option();

@@ -10,8 +10,8 @@ namespace phoenix::pflight {
 
 namespace {
 
-constexpr const char* description = "Hand a VNode over to another member of the running job.";
-constexpr const char* examples = R"(  pflight move 5 2
+constexpr const char* move_description = "Hand a VNode over to another member of the running job.";
+constexpr const char* move_examples = R"(  pflight move 5 2
   pflight move 5 2 --domain plate --job my-run
 
 It moves at its next step boundary; results do not change. Balancing may move it again when members come or go.
@@ -26,7 +26,7 @@ struct Wish {
 class Move : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
-        add_to(application, "move", description, examples);
+        add_to(application, "move", move_description, move_examples);
         add_word("VNODE", vnode_, "Its number in the domain");
         add_word("MEMBER", member_, "Who is to execute it, as 'pflight members' shows it");
         add_text("--domain", domain_, "NAME", "Its domain (else the only one)");

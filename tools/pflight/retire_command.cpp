@@ -13,8 +13,8 @@ namespace phoenix::pflight {
 
 namespace {
 
-constexpr const char* description = "Let a member hand its VNodes over and leave the running job.";
-constexpr const char* examples = R"(  pflight retire 2
+constexpr const char* retire_description = "Let a member hand its VNodes over and leave the running job.";
+constexpr const char* retire_examples = R"(  pflight retire 2
   pflight retire 0 --drain-timeout 5 --job my-run
   pflight retire 1 --drain-timeout 0
 
@@ -27,7 +27,7 @@ constexpr std::uint64_t recovery_wait_ns = 30'000'000'000;  // from the end of a
 class Retire : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
-        add_to(application, "retire", description, examples);
+        add_to(application, "retire", retire_description, retire_examples);
         add_word("MEMBER", member_, "Its number, as 'pflight members' shows it");
         add_text("--drain-timeout", drain_timeout_, "S", "Seconds until it is killed (30); 0: no limit");
         add_job_option();
