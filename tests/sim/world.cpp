@@ -15,15 +15,6 @@ bool later(std::uint64_t a, std::uint64_t b) noexcept { return a > b; }
 
 }  // namespace
 
-void ConsumedSet::insert(std::uint32_t sequence) noexcept {
-    cursor_ = std::max(cursor_, sequence + 1);
-    above_ |= std::uint64_t{1} << (sequence - lowest_);
-    while ((above_ & 1U) != 0) {
-        above_ >>= 1U;
-        ++lowest_;
-    }
-}
-
 Options Options::drawn_from(std::uint64_t seed, Plant plant) {
     std::mt19937_64 random{mix(seed, 1)};
     const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
