@@ -31,6 +31,9 @@ tl::expected<FileDescriptor, Failure> prepare(ControlSegment& segment, const Age
     header.agent_start_time = self.start_time;
     header.agent_pid.store(static_cast<std::uint32_t>(self.pid), std::memory_order_release);
     header.expected_members.store(options.expected_members, std::memory_order_release);
+    header.node_id = options.node_id;
+    header.node_count = options.node_count;
+    if (options.secret) header.secret = *options.secret;
     header.start_deadline_ns = boot_time_ns() + std::uint64_t{options.settings.start_timeout_ms} * 1'000'000;
     if (auto stored = store_settings(options.settings, segment); !stored)
         return tl::unexpected(std::move(stored.error()));

@@ -5,8 +5,10 @@
 #include "memory/arena.hpp"
 #include "memory/settings.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +21,10 @@ struct AgentOptions {
     Settings settings;
     std::vector<PlannedFault> faults;
     std::uint32_t expected_members{1};
+    std::uint32_t node_id{0};
+    std::uint32_t node_count{1};  ///< At most node_count_max.
+    /// The same for all nodes of a job; nothing: one is drawn.
+    std::optional<std::array<std::uint8_t, 32>> secret;
 };
 
 /// Serves a job from start() until its destruction, which removes what the job has in /dev/shm. Not movable: members'

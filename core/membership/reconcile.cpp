@@ -41,12 +41,12 @@ bool waits_for_admission(const Observation& observation, std::uint32_t slot) noe
            (entry.state == MemberState::empty || entry.incarnation < published.incarnation);
 }
 
-/// Liveness of the processes the view means, leaving ones counted out.
+/// Liveness of the processes the view means, leaving ones and ports counted out.
 LivenessTable staying_members(const Observation& observation) {
     LivenessTable table = observation.liveness;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const PublishedMember& published = observation.published[slot];
-        if (!is_process_of(published, observation.view->members[slot]) || !stays(published)) {
+        if (!is_process_of(published, observation.view->members[slot]) || !stays(published) || published.is_port) {
             table[slot] = Liveness::dead;
         }
     }
@@ -159,6 +159,7 @@ struct Orphan {
 /// Words of one domain, read once: what must be given away, and how much everybody has.
 struct Census {
     std::vector<Orphan> orphans;
+    std::vector<Orphan> elsewhere;  ///< On another node, and not the port's.
     std::array<std::uint64_t, member_count_max> loads{};
 };
 
@@ -171,6 +172,8 @@ Census census_of(const Observation& observation, const DomainObservation& domain
         const DirectoryWord word{domain.words[v].load(std::memory_order_acquire)};
         if (word.assigned() && may_own(*observation.view, word.owner())) {
             ++census.loads[word.owner().value];
+        } else if (!domain.is_here(v)) {
+            census.elsewhere.push_back(Orphan{VNodeId{static_cast<std::uint32_t>(v)}, word});
         } else if (word.assigned() || (placed_by_us && (placing || word.version() > 0))) {
             census.orphans.push_back(Orphan{VNodeId{static_cast<std::uint32_t>(v)}, word});
         }
@@ -191,6 +194,20 @@ std::vector<MemberSlot> adopters_of(const Observation& observation) {
     std::sort(slots.begin(), slots.end(),
               [&](MemberSlot a, MemberSlot b) { return view.at(a).order < view.at(b).order; });
     return slots;
+}
+
+/// The oldest port that is there.
+std::optional<MemberSlot> port_of(const Observation& observation) {
+    const View& view = *observation.view;
+    std::optional<MemberSlot> port;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const PublishedMember& published = observation.published[slot];
+        const bool there = published.is_port && is_process_of(published, view.members[slot]) && stays(published) &&
+                           view.members[slot].state == MemberState::active &&
+                           observation.liveness[slot] == Liveness::alive;
+        if (there && (!port || view.members[slot].order < view.at(*port).order)) port = MemberSlot{slot};
+    }
+    return port;
 }
 
 /// Moves between living members of one domain. All its VNodes have owners that may own.
@@ -254,15 +271,18 @@ class Reassigning {
         : observation_(observation),
           decision_(decision),
           adopters_(adopters_of(observation)),
+          port_(port_of(observation)),
           open_(placement_open(observation)) {}
 
     void look_at(std::uint32_t index) {
         const DomainObservation& domain = observation_.domains[index];
         if (domain.kind == NameSpaceKind::space) {
             free_names(index, census_of(observation_, domain, false));
-        } else if (!adopters_.empty()) {
-            place(index, census_of(observation_, domain, open_));
+            return;
         }
+        const Census census = census_of(observation_, domain, open_);
+        if (!adopters_.empty()) place(index, census);
+        if (port_) give_to_port(index, census);
     }
 
     /// A founder in a reused slot: nobody is there to adopt what its predecessor owned, and it cannot be admitted while
@@ -307,6 +327,13 @@ class Reassigning {
         }
     }
 
+    void give_to_port(std::uint32_t index, const Census& census) {
+        for (const Orphan& orphan : census.elsewhere) {
+            if (decision_.reassigns.size() >= observation_.reassign_max) return;
+            decision_.reassigns.push_back(Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by(*port_)});
+        }
+    }
+
     void free_names(std::uint32_t index, const Census& census) {
         for (const Orphan& orphan : census.orphans) {
             const MemberSlot owner = orphan.word.owner();
@@ -323,6 +350,7 @@ class Reassigning {
     const Observation& observation_;
     Decision& decision_;
     std::vector<MemberSlot> adopters_;
+    std::optional<MemberSlot> port_;
     bool open_;
 };
 
@@ -335,7 +363,7 @@ std::optional<MemberSlot> acting_member(const Observation& observation) {
     }
     std::optional<MemberSlot> founder;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        if (waits_for_admission(observation, slot) &&
+        if (waits_for_admission(observation, slot) && !observation.published[slot].is_port &&
             (!founder || observation.published[slot].ticket < observation.published[founder->value].ticket)) {
             founder = MemberSlot{slot};
         }
@@ -349,6 +377,7 @@ bool placement_open(const Observation& observation) {
     }
     std::uint32_t arrived = observation.lost_before_join;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (observation.published[slot].is_port) continue;
         const bool admitted = observation.view->members[slot].state != MemberState::empty;
         const bool came_and_went =
             observation.published[slot].state != PublishedState::empty && observation.liveness[slot] == Liveness::dead;

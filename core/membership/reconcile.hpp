@@ -3,6 +3,7 @@
 /// operation that is idempotent or fails harmlessly, so whoever observes the same state can go on where another died.
 
 #include "membership/directory.hpp"
+#include "membership/location.hpp"
 #include "membership/view.hpp"
 
 #include <array>
@@ -32,6 +33,9 @@ struct PublishedMember {
     std::uint64_t ticket{};  ///< Drawn at attach; decides who founds and the seniority of those admitted together.
     bool retire_wanted{};    ///< It, or a command, asked that it drain and leave; stands until it is refused.
     std::uint64_t taking{};  ///< Bit d: it executes steps of domain d now, so what it is given there goes on at once.
+    /// It carries messages and states to other nodes and executes nothing: it answers for VNodes that are elsewhere,
+    /// decides nothing and is not counted among the members that must come.
+    bool is_port{};
 };
 
 enum class NameSpaceKind : std::uint8_t {
@@ -45,6 +49,13 @@ struct DomainObservation {
     std::span<const AtomicDirectoryWord> words;
     /// Standing move requests, as many as words; empty: nothing moves between living members here.
     std::span<const AtomicMoveRequest> requests{};
+    /// Where the VNodes are, as many as words; empty: the job has one node, all are here.
+    std::span<const AtomicLocationWord> locations{};
+
+    [[nodiscard]] bool is_here(std::size_t vnode) const noexcept {
+        // Acquire: pairs with the port's change, after the state was stored.
+        return locations.empty() || LocationWord{locations[vnode].load(std::memory_order_acquire)}.here();
+    }
 };
 
 struct Observation {
@@ -131,6 +142,8 @@ struct Decision {
 /// the owner; a founder with nobody to adopt them first makes such words nobody's). Words of members that are FAILED or
 /// RETIRED then go to live ACTIVE ones as RECOVERING.
 /// A member that wants to retire becomes DRAINING while another stays ACTIVE, and ACTIVE again if nobody else is left.
+/// VNodes that are on another node are the port's, the oldest one's if there are several; those that are here and the
+/// port's are on their way, and a member's again if it dies.
 /// With `balance`, VNodes of domains are then asked to move (balance.hpp). A member that takes is preferred for those
 /// of the dead. A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if
 /// the owner has retired, and are lost if it died.

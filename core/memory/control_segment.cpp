@@ -163,6 +163,7 @@ tl::expected<ControlSegment, Failure> ControlSegment::create(std::string_view jo
     header.creator_start_time = self.start_time;
     header.version = layout_version;
     header.size_bytes = control_size_bytes;
+    header.node_count = 1;
     std::memcpy(header.job_id.data(), job_id.data(), job_id.size());
     if (getrandom(header.secret.data(), header.secret.size(), 0) != static_cast<ssize_t>(header.secret.size()))
         return tl::unexpected(system_failure("Cannot draw a job secret", errno));

@@ -17,8 +17,9 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 2;
+inline constexpr std::uint32_t layout_version = 3;
 inline constexpr std::uint32_t member_count_max = 256;
+inline constexpr std::uint32_t node_count_max = 64;
 inline constexpr std::uint32_t domain_count_max = 62;
 inline constexpr std::uint32_t vnode_count_max = 1U << 24;
 inline constexpr std::uint32_t once_cell_count = 2048;
@@ -43,12 +44,12 @@ struct ControlHeader {
     std::uint32_t size_bytes;              //   12  of the whole segment
     std::array<char, 48> job_id;           //   16  zero-terminated
     std::int32_t creator_pid;              //   64  here and at 72 in every version: others look whether the job lives
-    std::uint32_t reserved0;               //   68
+    std::uint32_t node_id;                 //   68  of this node in the job
     std::uint64_t creator_start_time;      //   72
     std::array<std::uint8_t, 32> secret;   //   80  credential of the job; whoever can read this segment has it
     std::uint64_t arena_size_max;          //  112  bytes reserved in every member's address space
     std::uint32_t arena_is_named;          //  120  0: memfd handed over by the agent; 1: /phoenix.<uid>.<job id>.arena
-    std::uint32_t reserved1;               //  124
+    std::uint32_t node_count;              //  124  nodes of the job at its start
     std::atomic<std::uint64_t> arena_end;  //  128  bytes of the arena given out; grows by compare-and-swap
     std::atomic<std::uint32_t> extent_count;                  //  136  entries of the extent table in use
     std::uint32_t reserved2;                                  //  140
@@ -77,8 +78,11 @@ struct ControlHeader {
     std::atomic<std::uint32_t> grow_started;  // 11344  of these, how many the agent has started or given up
     std::atomic<std::uint32_t> grow_failed;   // 11348  of these, how many never attached
     std::atomic<std::uint32_t>
-        arena_handed_out;     // 11352  1: the agent has given the arena to somebody, or was about to
-    std::uint32_t reserved3;  // 11356
+        arena_handed_out;             // 11352  1: the agent has given the arena to somebody, or was about to
+    std::atomic<std::uint32_t> port;  // 11356  slot + 1 of the port that takes messages to other nodes; 0: none
+    /// Where the port of each node listens: IPv4 address (32) << 16 | TCP port (16); 0: not known. A port stores its
+    /// own, the agents spread it.
+    std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -90,6 +94,7 @@ static_assert(offsetof(ControlHeader, event_next) == 1072);
 static_assert(offsetof(ControlHeader, outcome_text) == 1096);
 static_assert(offsetof(ControlHeader, settings) == 5192);
 static_assert(offsetof(ControlHeader, service_news) == 11336);
+static_assert(offsetof(ControlHeader, port_addresses) == 11360);
 
 /// What a member says of itself; what the others agreed about it is in the view.
 enum class Presence : std::uint32_t {
@@ -97,6 +102,12 @@ enum class Presence : std::uint32_t {
     claimed = 1,  ///< Slot taken by compare-and-swap, record being filled.
     present = 2,  ///< Attached; identity below is valid.
     leaving = 3   ///< Finished in good order; its process may be gone at any time.
+};
+
+/// What a process in the member table is there for.
+enum class MemberRole : std::uint32_t {
+    executes = 0,  ///< It executes VNodes.
+    port = 1       ///< It carries messages and states to other nodes, and executes nothing.
 };
 
 /// Whether a member is to drain and leave. Set by whoever asks, taken back by the coordinator.
@@ -119,7 +130,7 @@ struct alignas(64) MemberRecord {
     std::atomic<std::uint32_t> presence;     //  64  enum Presence
     std::uint32_t incarnation;               //  68
     std::int32_t pid;                        //  72
-    std::uint32_t reserved1;                 //  76
+    std::uint32_t role;                      //  76  enum MemberRole
     std::uint64_t start_time;                //  80
     std::uint64_t order;                     //  88  join ticket: the lower, the older
     std::array<std::uint64_t, 4> reserved2;  //  96

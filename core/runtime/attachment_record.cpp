@@ -38,7 +38,7 @@ bool others_will_clean_up(const MemberContext& context) noexcept {
 
 }  // namespace
 
-tl::expected<MemberContext, Failure> register_member() {
+tl::expected<MemberContext, Failure> register_member(MemberRole role) {
     auto access = attach_or_found();
     if (!access) return tl::unexpected(std::move(access.error()));
     MemberContext context;
@@ -46,7 +46,9 @@ tl::expected<MemberContext, Failure> register_member() {
     auto settings = load_settings(context.segment());
     if (!settings) return tl::unexpected(std::move(settings.error()));
     context.settings = std::move(*settings);
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+    for (std::uint32_t count = 0; count < member_count_max; ++count) {
+        // Ports from above, so that members have the numbers from 0 on.
+        const std::uint32_t slot = role == MemberRole::port ? member_count_max - 1 - count : count;
         MemberRecord& record = context.segment().member(slot);
         auto empty = static_cast<std::uint32_t>(Presence::empty);
         if (!record.presence.compare_exchange_strong(empty, static_cast<std::uint32_t>(Presence::claimed))) continue;
@@ -54,6 +56,7 @@ tl::expected<MemberContext, Failure> register_member() {
         record.pid = self.pid;
         record.start_time = self.start_time;
         record.incarnation = 1;
+        record.role = static_cast<std::uint32_t>(role);
         record.order = context.header().next_order.fetch_add(1, std::memory_order_relaxed);  // only a ticket
         context.slot = slot;
         context.incarnation = record.incarnation;

@@ -10,6 +10,7 @@
 ///   after.
 
 #include "membership/directory.hpp"
+#include "membership/location.hpp"
 #include "memory/layout.hpp"
 
 #include <array>
@@ -94,7 +95,8 @@ struct DomainHeader {
     // line 12: moves between living members
     std::atomic<std::uint64_t> move_news;             // 768  grows after move requests have been stored
     std::uint64_t requests_offset;                    // 776  of V move requests; 0 (spaces): none
-    std::array<std::uint64_t, 6> reserved3;           // 784
+    std::uint64_t locations_offset;                   // 784  of V location words; 0: the job has one node
+    std::array<std::uint64_t, 5> reserved3;           // 792
     std::array<FieldRecord, field_count_max> fields;  // 832
 };
 static_assert(offsetof(DomainHeader, directory_news) == 128);

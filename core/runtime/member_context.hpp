@@ -43,6 +43,17 @@ struct MemberContext {
     [[nodiscard]] AtomicMoveRequest& move_request(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
         return arena().object<AtomicMoveRequest>(domain.requests_offset + std::uint64_t{vnode} * 8);
     }
+    [[nodiscard]] AtomicLocationWord& location_word(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
+        return arena().object<AtomicLocationWord>(domain.locations_offset + std::uint64_t{vnode} * 8);
+    }
+    /// True if the state of the VNode lies on this node.
+    [[nodiscard]] bool is_here(const DomainHeader& domain, std::uint32_t vnode) const noexcept {
+        // Acquire: pairs with the port's change, after the state was stored.
+        return domain.locations_offset == 0 ||
+               LocationWord{location_word(domain, vnode).load(std::memory_order_acquire)}.here();
+    }
+    [[nodiscard]] NodeId node() const noexcept { return NodeId{header().node_id}; }
+    [[nodiscard]] std::uint32_t node_count() const noexcept { return header().node_count; }
     [[nodiscard]] View current_view() const;
     /// Wakes every member: there is news.
     void ring_all() const noexcept { ring_members(segment()); }

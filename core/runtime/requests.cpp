@@ -11,15 +11,19 @@
 namespace phoenix {
 
 void ring_members(const ControlSegment& segment) noexcept {
-    // The lowest free slot is taken first, so those beyond the last ticket have never been used.
-    const auto end =
-        std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
-    for (std::uint32_t slot = 0; slot < end; ++slot) {
+    const auto ring = [&](std::uint32_t slot) {
         MemberRecord& member = segment.member(slot);
         const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_relaxed));
         // Those that leave may be waiting for the view that retires them.
         if (presence == Presence::present || presence == Presence::leaving) ring_attention(member);
-    }
+    };
+    // The lowest free slot is taken first, so those beyond the last ticket have never been used.
+    const auto end =
+        std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
+    for (std::uint32_t slot = 0; slot < end; ++slot) ring(slot);
+    // A port takes the highest free slot.
+    const std::uint32_t port = segment.header().port.load(std::memory_order_acquire);
+    if (port > end) ring(port - 1);
 }
 
 void ring_services(const ControlSegment& segment) noexcept {

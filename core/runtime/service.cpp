@@ -158,9 +158,12 @@ Observation Service::observe() {
         observation.liveness[slot] = liveness_[slot];
         const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
         observation.published[slot] = {
-            published_state(presence), Incarnation{record.incarnation}, record.order,
+            published_state(presence),
+            Incarnation{record.incarnation},
+            record.order,
             record.retire_wanted.load(std::memory_order_acquire) == static_cast<std::uint32_t>(RetireWish::wanted),
-            record.taking.load(std::memory_order_acquire)};
+            record.taking.load(std::memory_order_acquire),
+            record.role == static_cast<std::uint32_t>(MemberRole::port)};
         taking = (taking ^ observation.published[slot].taking) * 0x100000001B3ULL;
     }
     const ControlHeader& header = context_.header();
@@ -180,6 +183,7 @@ Observation Service::observe() {
                                                                                       : NameSpaceKind::domain;
             seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
             if (domain->requests_offset != 0) seen.requests = {&context_.move_request(*domain, 0), domain->vnodes};
+            if (domain->locations_offset != 0) seen.locations = {&context_.location_word(*domain, 0), domain->vnodes};
         }
         domains_.push_back(seen);
     }

@@ -23,6 +23,7 @@ struct Node {
     NameSpaceKind kind{NameSpaceKind::domain};
     std::unique_ptr<AtomicDirectoryWord[]> words;
     std::unique_ptr<AtomicMoveRequest[]> requests;
+    std::unique_ptr<AtomicLocationWord[]> locations;  ///< Null: a job of one node.
     std::size_t word_count{0};
     bool balance{false};
     std::optional<std::uint32_t> waits_to_retire;
@@ -36,7 +37,10 @@ struct Node {
     }
 
     [[nodiscard]] Decision decide_for(std::uint32_t self) const {
-        const DomainObservation domain{kind, {words.get(), word_count}, {requests.get(), word_count}};
+        const DomainObservation domain{kind,
+                                       {words.get(), word_count},
+                                       {requests.get(), word_count},
+                                       {locations.get(), locations ? word_count : 0}};
         Observation observation;
         observation.view = &view;
         observation.published = published;
