@@ -2,6 +2,7 @@
 /// A domain as one member sees it: its shared memory, the VNodes it executes, the phase that runs.
 
 #include "checkpoint/cut.hpp"
+#include "runtime/collective_memory.hpp"
 #include "runtime/fiber.hpp"
 #include "runtime/mailroom.hpp"
 #include "runtime/vnode_state.hpp"
@@ -79,8 +80,6 @@ class DomainState {
 
     /// Lets other VNodes run until there may be news of the kind that `self` waits for.
     void wait(VNodeState& self, WaitKind kind, std::uint32_t peer, std::uint32_t tag);
-    /// Tells members that wait for results of collectives.
-    void ring_for_results() const noexcept;
     void throw_if_unwinding() const {
         if (unwinding_) throw Unwind{};
     }
@@ -199,11 +198,15 @@ class DomainState {
     // collectives.cpp
     void find_collectives();
     [[nodiscard]] std::uint64_t done_word(std::uint32_t round) const noexcept;
-    [[nodiscard]] CollectiveNode& node(std::uint32_t level, std::uint32_t place, std::uint32_t round) const;
-    [[nodiscard]] CollectiveResult& result(bool cast, std::uint32_t round) const;
-    [[nodiscard]] bool claim(std::atomic<std::uint64_t>& word, std::uint64_t done) const;
     void deposit(VNodeState& self, std::uint32_t round, const void* value, std::uint64_t size);
     void climb(VNodeState& self, std::uint32_t round, std::uint64_t size, Combine combine, void* context);
+    struct Reduction {
+        std::uint32_t round;
+        std::uint64_t size;
+        Combine combine;
+        void* context;
+    };
+    [[nodiscard]] bool complete(std::uint32_t level, std::uint32_t place, const Reduction& reduction);
     void publish_result(CollectiveResult& entry, std::uint64_t done, const void* value, std::uint64_t size);
     void read_result(VNodeState& self, const CollectiveResult& entry, void* to, std::uint64_t size) const;
     void make_room_for_round(VNodeState& self, bool cast, std::uint32_t round);
@@ -237,10 +240,8 @@ class DomainState {
     std::vector<VNodeState*> gate_waiters_;
     std::vector<VNodeState*> room_waiters_;
 
-    std::byte* collectives_{nullptr};           ///< Tree, then the rings of results.
-    std::vector<std::uint64_t> level_offsets_;  ///< Of the tree's levels, leaves first.
-    std::vector<std::uint32_t> level_sizes_;
-    std::uint64_t result_offset_{0};
+    CollectiveMemory collectives_;
+    std::vector<std::byte> combined_;  ///< Kept for its memory only.
 
     StepFunction step_;
     std::exception_ptr step_error_;

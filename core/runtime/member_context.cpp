@@ -1,6 +1,7 @@
 #include "runtime/member_context.hpp"
 
 #include "base/check.hpp"
+#include "messaging/doorbell.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -28,6 +29,12 @@ bool MemberContext::seen_dead(std::uint32_t member, std::uint32_t member_incarna
     const MemberEntry& entry = view.at(MemberSlot{member});
     if (entry.incarnation.value != member_incarnation) return entry.incarnation.value > member_incarnation;
     return entry.state == MemberState::failed || entry.state == MemberState::retired;
+}
+
+void MemberContext::ring_sleeping_port() const noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the fence in prepare_sleep
+    const std::uint32_t port = header().port.load(std::memory_order_acquire);
+    if (port != 0 && port - 1 != slot) ring_if_sleeping(segment().member(port - 1));
 }
 
 std::uint32_t MemberContext::failed_members() const {

@@ -55,6 +55,10 @@ struct MemberContext {
     [[nodiscard]] NodeId node() const noexcept { return NodeId{header().node_id}; }
     [[nodiscard]] std::uint32_t node_count() const noexcept { return header().node_count; }
     [[nodiscard]] View current_view() const;
+    /// Wakes the port of this node if it sleeps: there may be something for other nodes. Nothing in a job of one node.
+    void ring_port() const noexcept {
+        if (header().node_count > 1) ring_sleeping_port();
+    }
     /// Wakes every member: there is news.
     void ring_all() const noexcept { ring_members(segment()); }
     /// True if the member of that slot and incarnation was seen dead or has retired, by the current view.
@@ -69,6 +73,9 @@ struct MemberContext {
     void fail_quietly(Errc code, std::string_view sentence) const noexcept;
     /// Throws the job's error if it has ended with one.
     void throw_if_ended() const;
+
+  private:
+    void ring_sleeping_port() const noexcept;
 };
 
 /// Reads the view in force.
