@@ -36,8 +36,7 @@ struct HubOptions {
     std::uint16_t port = 0;                  ///< 0: the kernel chooses.
 
     std::uint32_t bulk_streams = 2;  ///< Connections for bulk frames, 1 to 16; the lower of two hubs' counts.
-    std::uint32_t piece_size_bytes = 512U << 10;      ///< Of a bulk payload, sent over one of them in one go.
-    std::uint32_t prompt_size_max_bytes = 64U << 10;  ///< Payload of a prompt frame; must be the same on all hubs.
+    std::uint32_t piece_size_bytes = 512U << 10;            ///< Of a bulk payload, sent over one of them in one go.
     std::uint64_t unacknowledged_soft_bytes = 64ULL << 20;  ///< Above it writable() is false.
 
     std::uint32_t handshake_timeout_ms = 5'000;  ///< From the connection's first packet to the last message.

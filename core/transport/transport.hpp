@@ -37,13 +37,13 @@ inline constexpr std::size_t lane_count = 2;
 
 /// A frame to send.
 struct Outgoing {
-    std::uint16_t type{};             ///< The caller's; any value.
-    Lane lane{Lane::prompt};          ///< The caller's choice, because order is kept within a lane only.
-    std::span<const std::byte> head;  ///< At most frame_head_max bytes; copied by send().
+    std::uint16_t type{};               ///< The caller's; any value.
+    Lane lane{Lane::prompt};            ///< The caller's choice, because order is kept within a lane only.
+    std::span<const std::byte> head{};  ///< At most frame_head_max bytes; copied by send().
     /// Payload in pieces, all sizes allowed. The list is copied; the bytes are not, unless `copy` says so: they stay
     /// valid and unchanged until the frame is acknowledged, or the link has ended (link_lost, peer_restarted,
     /// disconnect(), destruction of the transport).
-    std::span<const std::span<const std::byte>> pieces;
+    std::span<const std::span<const std::byte>> pieces{};
     bool copy{false};         ///< Keep a copy of the payload: for small frames made on the stack.
     std::uint64_t cookie{0};  ///< Handed back by acknowledged(); 0: do not report.
 };
