@@ -137,14 +137,18 @@ void Greeting::act(Handshake::Progress progress) {
             return;
         case Handshake::Progress::done: owner_.finished(*this); return;
         case Handshake::Progress::refused: owner_.failed(*this, refusal_of(handshake_.reason(), true), 0); return;
-        case Handshake::Progress::failed: refuse(handshake_.reason()); return;
+        case Handshake::Progress::failed: turn_away(); return;
     }
 }
 
 void Greeting::refuse(RefusalReason reason) {
     static_cast<void>(handshake_.refuse(reason));
+    turn_away();
+}
+
+void Greeting::turn_away() {
     static_cast<void>(send_output());
-    const Refusal refused = refusal_of(reason, false);
+    const Refusal refused = refusal_of(handshake_.reason(), false);
     stage_ = Stage::draining;
     deadline_ns_ = loop_.now() + drain_time_ns;
     loop_.wake_at(deadline_ns_);

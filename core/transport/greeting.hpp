@@ -69,6 +69,7 @@ class Greeting final : public EventSource {
     void read_rest();
     void act(Handshake::Progress progress);
     void refuse(RefusalReason reason);
+    void turn_away();
     [[nodiscard]] bool send_output();
     [[nodiscard]] Refusal refusal_of(RefusalReason reason, bool by_peer) const;
 
