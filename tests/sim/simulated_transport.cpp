@@ -45,10 +45,11 @@ void SimulatedNetwork::detect_death(NodeId node, SessionId session) {
 
 void SimulatedNetwork::cut(NodeId left, NodeId right) {
     cuts_.insert(std::minmax(left, right));
-    for (const auto& [from, to] : {std::pair{left, right}, std::pair{right, left}}) {
-        SimulatedTransport* const process = process_of(from);
-        const auto end = process != nullptr ? process->find(to) : nullptr;
+    for (const auto& [node, peer] : {std::pair{left, right}, std::pair{right, left}}) {
+        SimulatedTransport* const process = process_of(node);
+        const auto end = process != nullptr ? process->find(peer) : nullptr;
         if (end == nullptr || !end->up) continue;
+        const NodeId from = node;
         const std::weak_ptr<SimulatedTransport::End> watched = end;
         at(now_ns_ + options_.timeout_ns, [this, watched, from] {
             const auto still = watched.lock();

@@ -98,19 +98,19 @@ std::uint32_t sweep(std::uint32_t seeds) {
 class SimulatedCluster {
   public:
     explicit SimulatedCluster(std::uint64_t seed)
-        : random_(seed), network_({.seed = seed, .break_one_in = seed % 2 == 0 ? 0U : 10U}), processes_(node_count) {
+        : random(seed), network({.seed = seed, .break_one_in = seed % 2 == 0 ? 0U : 10U}), processes(node_count) {
         for (std::uint32_t node = 0; node < node_count; ++node) start(node);
     }
     void start(std::uint32_t node) {
-        processes_[node] = {};
-        processes_[node].transport = network_.start(NodeId{node}, *processes_[node].judge);
+        processes[node] = {};
+        processes[node].transport = network.start(NodeId{node}, *processes[node].judge);
         for (std::uint32_t peer = 0; peer < node_count; ++peer)
-            EXPECT_EQ(processes_[node].transport->connect(NodeId{peer}, "").has_value(), peer != node);
+            EXPECT_EQ(processes[node].transport->connect(NodeId{peer}, "").has_value(), peer != node);
     }
     void settle() {
         for (bool busy = true; busy;) {
-            busy = network_.step();
-            for (Process& process : processes_) busy = poll(process) > 0 || busy;
+            busy = network.step();
+            for (Process& process : processes) busy = poll(process) > 0 || busy;
         }
     }
     std::size_t poll(Process& process) {
@@ -119,38 +119,38 @@ class SimulatedCluster {
         return process.transport->poll(0) + (process.judge->must_resume ? 1 : 0);
     }
     void random_step(bool faults) {
-        const auto node = static_cast<std::uint32_t>(random_() % node_count);
-        const auto peer = static_cast<std::uint32_t>(random_() % node_count);
-        Process& process = processes_[node];
-        const std::uint64_t choice = random_() % 200;
+        const auto node = static_cast<std::uint32_t>(random() % node_count);
+        const auto peer = static_cast<std::uint32_t>(random() % node_count);
+        Process& process = processes[node];
+        const std::uint64_t choice = random() % 200;
         if (choice < 80 && node != peer) {
-            process.judge->send(*process.transport, NodeId{peer}, static_cast<Lane>(random_() % 2));
+            process.judge->send(*process.transport, NodeId{peer}, static_cast<Lane>(random() % 2));
         } else if (choice < 120) {
-            network_.step();
+            network.step();
         } else if (choice < 195 || !faults) {
             poll(process);
         } else if (choice < 197) {
-            network_.kill(*process.transport);
-            if (random_() % 2 == 0) network_.step();
-            lost_ += process.judge->losses;
-            restarted_ += process.judge->restarts;
+            network.kill(*process.transport);
+            if (random() % 2 == 0) network.step();
+            lost += process.judge->losses;
+            restarted += process.judge->restarts;
             start(node);
-            ++kills_;
+            ++kills;
         } else if (choice < 198 && node != peer) {
-            network_.cut(NodeId{node}, NodeId{peer});
+            network.cut(NodeId{node}, NodeId{peer});
         } else if (node != peer) {
-            network_.heal(NodeId{node}, NodeId{peer});
+            network.heal(NodeId{node}, NodeId{peer});
             // No effect where the link stands.
             EXPECT_TRUE(process.transport->connect(NodeId{peer}, ""));
         }
     }
 
-    std::mt19937_64 random_;
-    SimulatedNetwork network_;
-    std::vector<Process> processes_;
-    std::uint64_t kills_{0};
-    std::uint64_t lost_{0};
-    std::uint64_t restarted_{0};
+    std::mt19937_64 random;
+    SimulatedNetwork network;
+    std::vector<Process> processes;
+    std::uint64_t kills{0};
+    std::uint64_t lost{0};
+    std::uint64_t restarted{0};
 };
 
 TEST(SimulatedTransport, DeliversEverythingOnceAndInOrderWhenNothingDies) {
@@ -161,7 +161,7 @@ TEST(SimulatedTransport, DeliversEverythingOnceAndInOrderWhenNothingDies) {
         for (int step = 0; step < 1000; ++step) cluster.random_step(false);
         cluster.settle();
         for (std::uint32_t node = 0; node < node_count; ++node) {
-            const Process& process = cluster.processes_[node];
+            const Process& process = cluster.processes[node];
             for (const NodeId peer : process.transport->peers())
                 EXPECT_EQ(process.transport->status(peer).unacknowledged_frames, 0U);
             EXPECT_EQ(process.transport->peers().size(), node_count - 1);
@@ -181,16 +181,16 @@ TEST(SimulatedTransport, KeepsOrderAndGivesPlacesBackThroughDeathsAndCuts) {
         SimulatedCluster cluster{seed};
         for (int step = 0; step < 2000; ++step) cluster.random_step(true);
         for (std::uint32_t node = 1; node < node_count; ++node)
-            for (std::uint32_t peer = 0; peer < node; ++peer) cluster.network_.heal(NodeId{node}, NodeId{peer});
+            for (std::uint32_t peer = 0; peer < node; ++peer) cluster.network.heal(NodeId{node}, NodeId{peer});
         cluster.settle();
-        for (const Process& process : cluster.processes_) {
+        for (const Process& process : cluster.processes) {
             EXPECT_EQ(process.judge->placed(), 0U);
             lost += process.judge->losses;
             restarted += process.judge->restarts;
         }
-        lost += cluster.lost_;
-        restarted += cluster.restarted_;
-        kills += cluster.kills_;
+        lost += cluster.lost;
+        restarted += cluster.restarted;
+        kills += cluster.kills;
         if (testing::Test::HasFailure()) return;
     }
     EXPECT_GT(kills, 100U);

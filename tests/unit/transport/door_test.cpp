@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <fcntl.h>
 #include <random>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "unit/transport/raw_caller.hpp"
 
@@ -171,6 +173,28 @@ TEST_F(TransportDoor, OnlySoManyCallersWaitAtOnceAndAGoodOneStillGetsIn) {
     EXPECT_EQ(good.greet(*two_, introduction(3, 2)), Handshake::Progress::done);
     send_pattern(*one_, *two_, Lane::prompt, 2, 100);
     EXPECT_TRUE(run([&] { return one_->events.acknowledgements.size() == 2; }));
+}
+
+TEST_F(TransportDoor, OutOfDescriptorsItWaitsAndTakesTheCallerLater) {
+    ManualClock clock;
+    connect([&](HubOptions& options) { options.clock = &clock; });
+    for (const Lane lane : {Lane::prompt, Lane::bulk}) send_pattern(*one_, *two_, lane, 1, 2 << 15);
+    ASSERT_TRUE(run([&] { return two_->events.frames.size() == 2; }));  // all its connections stand
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    RawCaller caller{*two_->hub};
+    const FileDescriptor next{dup(0)};  // the lowest number that is free
+    rlimit none = before;
+    none.rlim_cur = static_cast<rlim_t>(next.get());
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const std::uint64_t wake_ups = two_->hub->wake_ups();
+    std::size_t handled = 0;
+    for (int i = 0; i < 50; ++i) handled += two_->hub->poll(1);
+    EXPECT_LE(handled, 8U);
+    EXPECT_GE(two_->hub->wake_ups() - wake_ups, 50U);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    clock.advance_ms(150);
+    EXPECT_EQ(caller.greet(*two_, introduction(3, 2)), Handshake::Progress::done);
 }
 
 TEST_F(TransportDoor, RefusesDataConnectionsOfNoLink) {
