@@ -261,10 +261,8 @@ void HubState::drop(Greeting& greeting) {
 tl::expected<Introduction, RefusalReason> HubState::introduce(Greeting& greeting) {
     const Introduction& peer = greeting.peer();
     const Link* const link = find(peer.from);
-    const bool control = peer.connection == ConnectionKind::control;
-    if (control && link != nullptr && link->crossed()) return tl::unexpected(RefusalReason::crossed);
-    if (!control && (link == nullptr || !link->takes_stream(peer.stream, peer)))
-        return tl::unexpected(RefusalReason::stale);
+    if (peer.connection == ConnectionKind::control && link != nullptr && link->crossed())
+        return tl::unexpected(RefusalReason::crossed);
     // A link that is made by this connection has this life; if another comes first, admit() will see it.
     Introduction own = introduction_to(peer.from, link != nullptr ? link->life() : ++lives_);
     own.connection = peer.connection;

@@ -64,7 +64,9 @@ class Placement {
     /// Into memory of the transport, which frame() sees and which is gone when it returns. No alignment is promised.
     [[nodiscard]] static Placement transient() noexcept { return Placement{Kind::transient, nullptr}; }
     /// No room at present. This lane of this peer delivers nothing more until resume(): the peer's frames stay
-    /// unacknowledged there, and its writable() becomes false. place() is then called for the same frame again.
+    /// unacknowledged there, and its writable() becomes false. place() is then called for the same frame again. What
+    /// arrives of bulk frames meanwhile lies in memory of the transport: no more than the peer's soft limit, and a
+    /// frame.
     [[nodiscard]] static Placement later() noexcept { return Placement{Kind::later, nullptr}; }
 
     enum class Kind : std::uint8_t { here, transient, later };
