@@ -57,7 +57,7 @@ tl::expected<void, Failure> Hub::send(NodeId peer, const Outgoing& outgoing) { r
 
 bool Hub::writable(NodeId peer) const {
     const Link* const link = state_->find(peer);
-    return link != nullptr && link->unacknowledged_bytes() < state_->options().unacknowledged_soft_bytes;
+    return link != nullptr && link->held_bytes() < state_->options().unacknowledged_soft_bytes;
 }
 
 LinkStatus Hub::status(NodeId peer) const {

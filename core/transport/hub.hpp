@@ -32,8 +32,9 @@ struct HubOptions {
     NodeId node{};
     std::string job_id;  ///< 1 to 40 characters.
     JobSecret secret{};
-    std::string bind_address = "127.0.0.1";  ///< IPv4 or IPv6 address of one interface; never all of them by default.
-    std::uint16_t port = 0;                  ///< 0: the kernel chooses.
+    /// IPv4 or IPv6 address of one interface, in numbers: listened on, and called from. All of them only if you say so.
+    std::string bind_address = "127.0.0.1";
+    std::uint16_t port = 0;  ///< 0: the kernel chooses.
 
     std::uint32_t bulk_streams = 2;  ///< Connections for bulk frames, 1 to 16; the lower of two hubs' counts.
     std::uint32_t piece_size_bytes = 512U << 10;            ///< Of a bulk payload, sent over one of them in one go.

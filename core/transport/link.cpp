@@ -163,8 +163,11 @@ LinkStatus Link::status() const noexcept {
     return status;
 }
 
-std::uint64_t Link::unacknowledged_bytes() const noexcept {
-    return outbox_[0].retained_bytes() + outbox_[1].retained_bytes();
+std::uint64_t Link::held_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (const LaneOutbox& outbox : outbox_)
+        bytes += outbox.retained_bytes() + outbox.retained_frames() * sizeof(RetainedFrame);
+    return bytes;
 }
 
 }  // namespace phoenix

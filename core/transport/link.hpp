@@ -79,7 +79,8 @@ class Link {
     [[nodiscard]] bool ended() const noexcept { return ended_; }
     [[nodiscard]] const std::optional<SocketAddress>& address() const noexcept { return address_; }
     [[nodiscard]] LinkStatus status() const noexcept;
-    [[nodiscard]] std::uint64_t unacknowledged_bytes() const noexcept;
+    /// What is unacknowledged, and what it costs here to remember it: empty frames count, too.
+    [[nodiscard]] std::uint64_t held_bytes() const noexcept;
 
     bool marked{false};  ///< The host's.
 

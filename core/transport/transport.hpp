@@ -189,7 +189,7 @@ class Transport {
     /// @cost  One allocation; the network is written to in poll() or flush().
     [[nodiscard]] virtual tl::expected<void, Failure> send(NodeId peer, const Outgoing& outgoing) = 0;
 
-    /// False if more than the soft limit is unacknowledged, or there is no link.
+    /// False if more than the soft limit is unacknowledged, some bytes for each frame included, or there is no link.
     [[nodiscard]] virtual bool writable(NodeId peer) const = 0;
     [[nodiscard]] virtual LinkStatus status(NodeId peer) const = 0;
     /// Nodes with a link that is connecting or up.

@@ -141,6 +141,18 @@ TEST_F(TransportLink, IsNotWritableWhileTooMuchIsUnacknowledgedAndStandsUntilRes
     }
 }
 
+TEST_F(TransportLink, EmptyFramesFillItAsWell) {
+    connect([](HubOptions& options) { options.unacknowledged_soft_bytes = 100'000; });
+    std::uint64_t sent = 0;
+    while (one_->hub->writable(two_->id()) && sent < 100'000) {
+        ASSERT_TRUE(one_->hub->send(two_->id(), {.cookie = 1}));
+        ++sent;
+    }
+    EXPECT_LT(sent, 10'000U);
+    ASSERT_TRUE(run([&] { return one_->events.acknowledgements.size() == sent; }));
+    EXPECT_TRUE(one_->hub->writable(two_->id()));
+}
+
 TEST_F(TransportLink, AFrameThatGotNoPlaceAtFirstIsCopiedIntoOneLater) {
     connect();
     std::vector<std::byte> place(3 << 20);
