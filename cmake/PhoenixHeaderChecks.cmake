@@ -30,7 +30,7 @@ add_custom_target(phoenix_headers)
 # Public headers see nothing but themselves: no folder of core/ is on their include path.
 phoenix_header_checks(public ROOT "${PROJECT_SOURCE_DIR}/core/include" GLOBS "phoenix/*.hpp" "phoenix/*.h")
 set(phoenix_core_header_globs)
-foreach(layer base memory messaging membership topology control checkpoint runtime)
+foreach(layer base memory messaging membership topology transport control checkpoint runtime)
   list(APPEND phoenix_core_header_globs "${layer}/*.hpp")
 endforeach()
 phoenix_header_checks(core ROOT "${PROJECT_SOURCE_DIR}/core" GLOBS ${phoenix_core_header_globs}

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 
-LAYERS = ["base", "memory", "messaging", "membership", "topology", "control", "checkpoint", "runtime"]
+LAYERS = ["base", "memory", "messaging", "membership", "topology", "transport", "control", "checkpoint", "runtime"]
 
 # Layer of core/ -> the layers it may include, besides itself. An arrow missing here is forbidden.
 ALLOWED = {
@@ -21,9 +21,10 @@ ALLOWED = {
     "messaging": ["base", "memory"],
     "membership": ["base", "memory", "messaging"],
     "topology": ["base", "memory"],
+    "transport": ["base", "memory"],
     "control": ["base", "memory"],
     "checkpoint": ["base", "memory"],
-    "runtime": ["base", "memory", "messaging", "membership", "topology", "control", "checkpoint"],
+    "runtime": ["base", "memory", "messaging", "membership", "topology", "transport", "control", "checkpoint"],
 }
 # What a layer below the runtime may see of the public headers: values, nothing that needs a running job.
 PUBLIC_VALUES = {"phoenix/error.hpp"}
@@ -53,7 +54,7 @@ THIRD_PARTY = {
     "spdlog/": ["core/base/log", "tools/"],
     "nlohmann/": ["core/memory/settings", "core/control/", "core/checkpoint/", "tools/", "bench/", "tests/"],
     "CLI/": ["tools/", "examples/", "bench/", "tests/"],
-    "openssl/": ["core/control/"],
+    "openssl/": ["core/transport/hmac"],
     "gtest/": ["tests/"],
     "gmock/": ["tests/"],
     "benchmark/": ["bench/"],
@@ -66,7 +67,8 @@ SYSTEM = {
     r"(mutex|shared_mutex|condition_variable|semaphore|latch|barrier)": ["core/runtime/", "core/control/",
                                                                         "core/checkpoint/"],
     r"(thread|stop_token|pthread\.h)": ["core/runtime/", "core/control/", "core/checkpoint/", "core/messaging/spin"],
-    r"(sys/socket\.h|sys/un\.h|netinet/.*|arpa/.*|netdb\.h)": ["core/control/"],
+    r"(sys/socket\.h|sys/un\.h|netinet/.*|arpa/.*|netdb\.h)": ["core/control/", "core/transport/"],
+    r"sys/(epoll|timerfd)\.h": ["core/transport/"],
     r"sys/ptrace\.h": [],
     # Wall clocks are no part of a result; the runtime's own clock is base/clock.hpp.
     r"(chrono|sys/time\.h)": ["core/runtime/", "core/control/", "core/checkpoint/"],
@@ -217,6 +219,14 @@ PLANTS = [
     ("core/checkpoint/public.cpp", ["<phoenix/domain.hpp>"], True),
     ("core/topology/cores.cpp", ["<hwloc.h>"], False),
     ("core/runtime/cores.cpp", ["<hwloc.h>"], True),
+    ("core/transport/hub.cpp", ["<sys/socket.h>", "<sys/epoll.h>", '"memory/control_segment.hpp"'], False),
+    ("core/transport/hmac.cpp", ["<openssl/hmac.h>"], False),
+    ("core/transport/side.cpp", ["<openssl/hmac.h>"], True),
+    ("core/transport/up.cpp", ['"messaging/log.hpp"'], True),
+    ("core/transport/waits.cpp", ["<thread>"], True),
+    ("core/messaging/loop.cpp", ["<sys/epoll.h>"], True),
+    ("core/membership/wire.cpp", ['"transport/transport.hpp"'], True),
+    ("core/runtime/port.cpp", ['"transport/transport.hpp"'], False),
     ("core/runtime/rank.cpp", ["<mpi.h>"], True),
     ("core/runtime/quoted_rank.cpp", ['"mpi.h"'], True),
     ("core/runtime/tools.cpp", ['"tools/pflight.hpp"'], True),
