@@ -78,7 +78,12 @@ static_assert(sizeof(DirectoryWord) == 8);
 /// A wish that the owner of a VNode hand it over at its next step boundary. Written by the coordinator (balance, drain)
 /// or by a command, carried out by the owner. It holds for one version of the directory word: what comes late is
 /// nothing, and whoever finds it may carry it out or leave it.
+///
+/// The receiver is a slot of this node, or another node: then the owner gives the VNode to the port of its own node,
+/// which finds the request there, for the version before.
 struct MoveRequest {
+    static constexpr std::uint32_t node_base = 1U << 16U;  ///< Receivers from here on are nodes.
+
     std::uint64_t bits{};  ///< receiver slot + 1: 20 bits (63..44), unused 4 bits, version 40 bits (39..0); 0: none.
 
     [[nodiscard]] static constexpr MoveRequest make(MemberSlot receiver, std::uint64_t version) {
@@ -88,6 +93,13 @@ struct MoveRequest {
     [[nodiscard]] constexpr MemberSlot receiver() const noexcept {
         return MemberSlot{static_cast<std::uint32_t>(bits >> 44U) - 1};
     }
+    [[nodiscard]] static constexpr MoveRequest to_node(NodeId node, std::uint64_t version) {
+        return make(MemberSlot{node_base + node.value}, version);
+    }
+    [[nodiscard]] constexpr bool asks_for_node() const noexcept { return bits != 0 && receiver().value >= node_base; }
+    /// @pre asks_for_node()
+    [[nodiscard]] constexpr NodeId node() const noexcept { return NodeId{receiver().value - node_base}; }
+    [[nodiscard]] constexpr std::uint64_t version() const noexcept { return bits & DirectoryWord::version_mask; }
     /// Whether `word` is the ownership it was made for, and it asks for a change.
     [[nodiscard]] constexpr bool holds_for(DirectoryWord word) const noexcept {
         return bits != 0 && (bits & DirectoryWord::version_mask) == word.version() && word.assigned() &&

@@ -23,6 +23,9 @@
 
 namespace phoenix {
 
+/// The node where what is done once in a job is decided.
+inline constexpr NodeId home_node{0};
+
 enum class LocationState : std::uint8_t {
     away = 0,  ///< The state is on `node`, or was when this was learned; nothing of it is kept here.
     here,      ///< The state is on this node.

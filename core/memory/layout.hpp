@@ -83,6 +83,8 @@ struct ControlHeader {
     /// Where the port of each node listens: IPv4 address (32) << 16 | TCP port (16); 0: not known. A port stores its
     /// own, the agents spread it.
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
+    std::atomic<std::uint32_t> once_news;  // 11872  grows when a member asks the port for something to be done once
+    std::uint32_t reserved0;               // 11876
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -169,13 +171,23 @@ static_assert(offsetof(MemberRecord, fault_signal) == 256);
 /// force if it proposed that one. Contents: membership/view.hpp.
 inline constexpr std::size_t view_buffer_size = 8192;
 
+/// Where something that is done once in the whole job stands on a node that is not the home node.
+enum class JobTurn : std::uint32_t {
+    none = 0,
+    asked = 1,    ///< A member of this node has claimed the cell; the home node is to be asked.
+    granted = 2,  ///< This node may do it.
+    offered = 3   ///< It has been done here: result_offset and result_size are set, the home node is to record it.
+};
+
 /// Something that must be done once: claimed by a member, recorded by it, done again by another only if that one died.
 struct alignas(64) OnceCell {
     std::atomic<std::uint64_t> key;    //  0  hash of the name; 0: free
     std::atomic<std::uint64_t> state;  //  8  0 open | (slot + 1) << 32 | incarnation: claimed | ~0: recorded
     std::uint64_t result_offset;       // 16  in the arena; valid once recorded
     std::uint64_t result_size;         // 24  bytes
-    std::array<char, 96> name;         // 32  zero-terminated; written by whoever took the cell
+    std::array<char, 88> name;         // 32  zero-terminated; written by whoever took the cell
+    std::atomic<std::uint32_t> job;    // 120  enum JobTurn; by the claimant and the port
+    std::uint32_t reserved;            // 124
 };
 static_assert(sizeof(OnceCell) == 128);
 

@@ -27,7 +27,13 @@ std::string Runtime::once_bytes(std::string_view name, const std::function<std::
     return state_->once(fmt::format("once/{}", name), f);
 }
 std::uint32_t Runtime::member() const noexcept { return state_->context.slot; }
-std::uint32_t Runtime::member_count() const noexcept { return state_->context.current_view().active_count(); }
+std::uint32_t Runtime::member_count() const noexcept {
+    const View view = state_->context.current_view();
+    std::uint32_t count = 0;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        count += view.is_active(MemberSlot{slot}) && !state_->context.is_port(slot) ? 1 : 0;
+    return count;
+}
 void Runtime::grow(std::uint32_t members) const {
     if (!request_growth(state_->context.segment(), members))
         throw Error{Errc::refused, fmt::format("Nobody can start {} more members: no launcher serves this job; start "
@@ -80,11 +86,17 @@ PartMemory gathered_part(DomainState& domain, std::uint32_t field, std::uint32_t
                     fmt::format("gather of domain '{}' has no VNode {}.", domain.name(), vnode)};
     return domain.committed_part(field, vnode);
 }
-std::string gather_once(DomainState& domain, std::uint32_t, const std::function<std::string()>& produce) {
+std::string gather_once(DomainState& domain, std::uint32_t field, const std::function<std::string()>& produce) {
     if (!domain.sealed())
         throw Error{Errc::wrong_state,
                     fmt::format("gather of domain '{}' before its first run() or initialise().", domain.name())};
-    return domain.runtime().once(fmt::format("gather/{}/{}", domain.name(), domain.take_gather_number()), produce);
+    const std::uint32_t number = domain.take_gather_number();
+    return domain.runtime().once(fmt::format("gather/{}/{}", domain.name(), number), [&] {
+        domain.fetch_parts(field, number);
+        std::string result = produce();
+        domain.end_fetch();
+        return result;
+    });
 }
 std::uint32_t vnode_count(const DomainState& domain) noexcept { return domain.options().vnodes; }
 

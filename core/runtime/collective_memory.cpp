@@ -46,6 +46,7 @@ tl::expected<void, Failure> CollectiveMemory::find(const MemberContext& context,
         sched_yield();  // somebody else is allocating it this very moment
     }
     base_ = context.arena().at((*cell)->result_offset);
+    header.collectives.store((*cell)->result_offset, std::memory_order_release);  // the same whoever stores it
     return {};
 }
 
@@ -63,6 +64,7 @@ bool CollectiveMemory::claim(std::atomic<std::uint64_t>& word, std::uint64_t don
     const std::uint64_t busy = (done & round_mask) | std::uint64_t{context_->slot} << 4 | state_busy;
     std::uint64_t seen = word.load(std::memory_order_acquire);
     for (;;) {
+        if ((seen & round_mask) > (done & round_mask)) return false;  // that round is long over
         if ((seen & round_mask) == (done & round_mask)) {
             if (is_done(seen)) return false;
             const auto holder = static_cast<std::uint32_t>(seen >> 4) & 0xFFF;

@@ -36,7 +36,8 @@ class CollectiveMemory {
     [[nodiscard]] static std::uint32_t round_of(std::uint64_t word) noexcept {
         return static_cast<std::uint32_t>(word >> 16) - 1;
     }
-    /// True if the place is ours to write now; false if it is complete, or a living member is at it.
+    /// True if the place is ours to write now; false if it is complete, or a living member is at it, or the round is
+    /// over.
     [[nodiscard]] bool claim(std::atomic<std::uint64_t>& word, std::uint64_t done) const;
     /// Stores the result of a round, unless somebody has, and tells everybody who waits.
     [[nodiscard]] tl::expected<void, Failure> publish(CollectiveResult& entry, std::uint64_t done, const void* value,

@@ -63,6 +63,7 @@ void DomainState::deposit(VNodeState& self, std::uint32_t round, const void* val
                                                self.index, name_, self.step, round));
         return;
     }
+    leaf.size = static_cast<std::uint32_t>(size);
     if (size != 0) std::memcpy(CollectiveMemory::value_of(leaf), value, size);
     // Sequentially consistent: of two siblings that deposit at once at least one sees the other in climb().
     leaf.word.store(done, std::memory_order_seq_cst);
@@ -96,6 +97,7 @@ bool DomainState::complete(std::uint32_t level, std::uint32_t place, const Reduc
     if (!below(left_place) || (has_right && !below(left_place + 1))) return false;
     // False: a living member is at it and climbs on.
     if (!collectives_.claim(here.word, done)) return here.word.load(std::memory_order_seq_cst) == done;
+    here.size = static_cast<std::uint32_t>(reduction.size);
     if (reduction.size != 0) {
         std::byte* const value = CollectiveMemory::value_of(here);
         combined_.resize(reduction.size);

@@ -1,8 +1,8 @@
+#include "runtime/printed_text.hpp"
 #include "runtime/runtime_state.hpp"
 
 #include <cstring>
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace phoenix::detail {
 
@@ -35,7 +35,7 @@ void DomainState::commit(VNodeState& self, bool finished) {
         self.fields[field].committed = self.fields[field].now;
         self.fields[field].touched = false;
     }
-    put_out_print(mine, slot);
+    put_out_text(runtime_->pool, *header_, mine);
     if (options_.recovery == Recovery::local) {
         release_all(self.consumed);
     } else {
@@ -90,22 +90,6 @@ void DomainState::commit_print(VNodeState& self, CommitSlot& slot) {
     slot.print_size = static_cast<std::uint32_t>(self.print.size());
     if (old != 0) pool.free(old);
     self.print.clear();
-}
-
-// The text is in the commit, so that it is not lost if this process dies before or while putting it out; then the
-// adopter does it. A death between the write and the store of `printed` repeats it: once is not possible outside our
-// memory.
-void DomainState::put_out_print(VNodeRecord& mine, CommitSlot& slot) {
-    if (slot.print_size == 0 || mine.printed.load(std::memory_order_relaxed) >= slot.number) return;
-    const auto* text = reinterpret_cast<const char*>(runtime_->pool.data(slot.print_extent));
-    std::size_t left = slot.print_size;
-    while (left > 0) {
-        const ssize_t written = write(STDOUT_FILENO, text, left);
-        if (written <= 0) break;  // nobody reads any more: the computation goes on
-        text += written;
-        left -= static_cast<std::size_t>(written);
-    }
-    mine.printed.store(slot.number, std::memory_order_release);
 }
 
 // stop() counts only if all VNodes call it in the same step (rule 9). Called when a step is complete, before its

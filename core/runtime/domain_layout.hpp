@@ -93,10 +93,11 @@ struct DomainHeader {
     std::uint64_t reserved2;                  // 248
     std::array<std::atomic<std::uint64_t>, checkpoint_part_count_max> part_claims;  // 256  as finish_claim
     // line 12: moves between living members
-    std::atomic<std::uint64_t> move_news;             // 768  grows after move requests have been stored
-    std::uint64_t requests_offset;                    // 776  of V move requests; 0 (spaces): none
-    std::uint64_t locations_offset;                   // 784  of V location words; 0: the job has one node
-    std::array<std::uint64_t, 5> reserved3;           // 792
+    std::atomic<std::uint64_t> move_news;  // 768  grows after move requests have been stored
+    std::uint64_t requests_offset;         // 776  of V move requests; 0 (spaces): none
+    std::uint64_t locations_offset;        // 784  of V location words; 0: the job has one node
+    std::atomic<std::uint64_t> fetch;      // 792  number (32) | field + 1 (32): parts of it are wanted from other nodes
+    std::array<std::uint64_t, 4> reserved3;           // 800
     std::array<FieldRecord, field_count_max> fields;  // 832
 };
 static_assert(offsetof(DomainHeader, directory_news) == 128);
@@ -154,7 +155,7 @@ struct alignas(64) VNodeRecord {
     std::atomic<std::uint32_t>
         trace_extent;                     // 44  verify-replay: what the first execution of the step after `select` did
     std::atomic<std::uint32_t> executor;  // 48  slot + 1 of the member that executes it, or did last; 0: nobody yet
-    std::uint32_t reserved0;              // 52
+    std::atomic<std::uint32_t> replica;   // 52  DomainHeader::fetch number whose part was copied here
     std::uint64_t reserved1;              // 56
     // 64  commit slot 0, then commit slot 1, slot_size bytes each
 };
@@ -185,7 +186,8 @@ static_assert(sizeof(VNodeRecord) == 64);
 /// in turn by even and odd rounds: nobody can be in round r + 2 before everybody has left round r.
 struct CollectiveNode {
     std::atomic<std::uint64_t> word;  //  0  generation (16) | round + 1 (32) | slot (12) | state (4): 1 busy, 2 done
-    std::uint64_t reserved;           //  8
+    std::uint32_t size;               //  8  bytes of the value
+    std::uint32_t reserved;           // 12
     // 16  value
 };
 static_assert(sizeof(CollectiveNode) == 16);

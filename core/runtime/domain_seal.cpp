@@ -96,13 +96,32 @@ std::uint64_t DomainState::layout_hash() const {
     return XXH3_64bits(text.data(), text.size());
 }
 
+// What does not work over several nodes yet is refused before anything is made.
+void DomainState::check_several_nodes() const {
+    const MemberContext& context = runtime_->context;
+    if (context.node_count() == 1) return;
+    const auto refuse = [&](std::string_view what) {
+        runtime_->context.fail(Errc::invalid_argument,
+                               fmt::format("Domain '{}': {} does not work over several nodes yet; run the job on one "
+                                           "node, or without it.",
+                                           name_, what));
+    };
+    if (options_.recovery == Recovery::global) refuse("recovery = global");
+    if (!context.settings.checkpoint_directory.empty()) refuse("--checkpoint");
+    if (!context.settings.restart_directory.empty()) refuse("--restart");
+}
+
 void DomainState::seal() {
     if (sealed()) return;
+    check_several_nodes();
     const std::uint64_t hash = layout_hash();
-    const std::string made = runtime_->once(fmt::format("domain/{}", name_), [&] {
-        const std::uint64_t offset = make_shared(hash);
-        return std::string{reinterpret_cast<const char*>(&offset), sizeof offset};
-    });
+    const std::string made = runtime_->once(
+        fmt::format("domain/{}", name_),
+        [&] {
+            const std::uint64_t offset = make_shared(hash);
+            return std::string{reinterpret_cast<const char*>(&offset), sizeof offset};
+        },
+        OnceScope::node);
     std::uint64_t offset = 0;
     std::memcpy(&offset, made.data(), sizeof offset);
     header_ = &runtime_->context.arena().object<DomainHeader>(offset);
@@ -145,11 +164,26 @@ std::uint64_t DomainState::make_shared(std::uint64_t hash) {
     header.directory_offset = reserve(std::uint64_t{options_.vnodes} * 8);
     header.requests_offset = reserve(std::uint64_t{options_.vnodes} * 8);
     header.records_offset = reserve(std::uint64_t{options_.vnodes} * header.record_stride);
+    if (runtime_->context.node_count() > 1) header.locations_offset = place_on_nodes();
     place_fields(header);
     (void)runtime_->publish_domain(offset, header);
     header_ = &header;
     restore_checkpoint();
     return offset;
+}
+
+std::uint64_t DomainState::place_on_nodes() const {
+    const MemberContext& context = runtime_->context;
+    auto place = context.arena().reserve(std::uint64_t{options_.vnodes} * 8);
+    if (!place) runtime_->raise(place.error());
+    auto* words = &context.arena().object<AtomicLocationWord>(*place);
+    for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
+        const NodeId node = first_node_of(v, options_.vnodes, context.node_count());
+        const LocationState state = node == context.node() ? LocationState::here : LocationState::away;
+        words[v].store(LocationWord::make(node, state, 0).bits,
+                       std::memory_order_relaxed);  // published with the domain
+    }
+    return *place;
 }
 
 void DomainState::place_fields(DomainHeader& header) {
@@ -172,13 +206,14 @@ void DomainState::place_fields(DomainHeader& header) {
         const Shape first = field.shape_of(0);
         record.rank = first.rank;
         if (field.options.resizable && first.rank != 1) check_shape(name_, field, 0, first, 1);
-        bool uniform = true;
+        // With several nodes a node has memory for those that are here; others get some when they come.
+        bool uniform = header.locations_offset == 0;
         std::uint64_t total = 0;
         for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
             const Shape shape = field.shape_of(v);
             check_shape(name_, field, v, shape, first.rank);
             uniform = uniform && shape == first;
-            total += buffer_bytes_of(field, shape) * record.buffers;
+            if (runtime_->context.is_here(header, v)) total += buffer_bytes_of(field, shape) * record.buffers;
         }
         record.uniform = uniform;
         record.extents = first.extents;
@@ -191,9 +226,10 @@ void DomainState::place_fields(DomainHeader& header) {
         for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
             const Shape shape = field.shape_of(v);
             auto& place = arena.object<FieldPlace>(record.table_offset + std::uint64_t{v} * sizeof(FieldPlace));
-            place.offset = at;
             place.buffer_bytes = buffer_bytes_of(field, shape);
             place.extents = shape.extents;
+            if (!runtime_->context.is_here(header, v)) continue;
+            place.offset = at;
             at += place.buffer_bytes * record.buffers;
         }
     }

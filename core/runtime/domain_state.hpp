@@ -64,6 +64,10 @@ class DomainState {
     /// The committed part of any VNode; for gather, checkpoints and digests.
     [[nodiscard]] PartMemory committed_part(std::uint32_t field, std::uint32_t vnode) const;
     [[nodiscard]] Shape shape_of(std::uint32_t field, std::uint32_t vnode) const;
+    /// Waits until copies of the committed parts of VNodes on other nodes are here, and keeps those that are here where
+    /// they are while `number` stands. For gather.
+    void fetch_parts(std::uint32_t field, std::uint32_t number);
+    void end_fetch() noexcept;
 
     // --- messages (messages.cpp)
     void send(VNodeState& self, std::uint32_t to, std::uint32_t tag, const void* data, std::uint64_t size,
@@ -103,7 +107,8 @@ class DomainState {
     [[nodiscard]] bool give_away_if_asked(VNodeState& self, bool finished);
     /// Looks for such wishes among the VNodes that are between steps now.
     void give_idle_away();
-    /// Asks that `self` move to another member that executes steps here, the `pick`-th of them. None: nothing.
+    /// Asks that `self` move to another member that executes steps here, or to another node, the `pick`-th of them.
+    /// None: nothing.
     void ask_to_move(const VNodeState& self, std::uint64_t pick);
 
     // --- checkpoints (checkpointing.cpp)
@@ -145,7 +150,6 @@ class DomainState {
     void commit_fields(VNodeState& self, CommitSlot& slot, CommitSlot& other);
     void commit_channels(VNodeState& self, CommitSlot& slot);
     void commit_print(VNodeState& self, CommitSlot& slot);
-    void put_out_print(VNodeRecord& record, CommitSlot& slot);
     void check_stop(const VNodeState& self);
     [[nodiscard]] bool cut_closed(std::uint64_t number);
     [[nodiscard]] bool commit_counts(const CommitSlot& slot) const noexcept;
@@ -193,6 +197,9 @@ class DomainState {
     // domain_seal.cpp
     [[nodiscard]] std::uint64_t layout_hash() const;
     [[nodiscard]] std::uint64_t make_shared(std::uint64_t hash);
+    void check_several_nodes() const;
+    /// Location words of the domain; returns where they are.
+    [[nodiscard]] std::uint64_t place_on_nodes() const;
     void place_fields(DomainHeader& header);
 
     // collectives.cpp

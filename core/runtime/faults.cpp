@@ -22,7 +22,8 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
     LivenessTable liveness{};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_->segment().member(slot);
-        if (view.members[slot].state == MemberState::active && !is_alive({record.pid, record.start_time}))
+        if (view.members[slot].state == MemberState::active &&
+            (context_->is_port(slot) || !is_alive({record.pid, record.start_time})))
             liveness[slot] = Liveness::dead;
     }
     if (entry.target == fault_target_coordinator) {

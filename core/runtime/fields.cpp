@@ -41,6 +41,24 @@ Shape DomainState::shape_of(std::uint32_t field, std::uint32_t vnode) const {
     return shape;
 }
 
+void DomainState::fetch_parts(std::uint32_t field, std::uint32_t number) {
+    const MemberContext& context = runtime_->context;
+    if (context.node_count() == 1) return;
+    header_->fetch.store(std::uint64_t{number} << 32 | (field + 1), std::memory_order_release);
+    const auto have = [&](std::uint32_t v) {
+        return context.is_here(*header_, v) || record(v).replica.load(std::memory_order_acquire) == number;
+    };
+    for (std::uint32_t v = 0; v < options_.vnodes;) {
+        const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
+        while (v < options_.vnodes && have(v)) ++v;
+        if (v == options_.vnodes) return;
+        context.ring_port();
+        runtime_->wait_for_news(attention);
+    }
+}
+
+void DomainState::end_fetch() noexcept { header_->fetch.store(0, std::memory_order_release); }
+
 std::uint64_t DomainState::buffer_offset(std::uint32_t field, std::uint32_t vnode, std::uint32_t buffer) const {
     const FieldRecord& record = header_->fields[field];
     if (record.uniform != 0)

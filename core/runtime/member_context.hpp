@@ -52,6 +52,9 @@ struct MemberContext {
         return domain.locations_offset == 0 ||
                LocationWord{location_word(domain, vnode).load(std::memory_order_acquire)}.here();
     }
+    [[nodiscard]] bool is_port(std::uint32_t member) const noexcept {
+        return segment().member(member).role == static_cast<std::uint32_t>(MemberRole::port);
+    }
     [[nodiscard]] NodeId node() const noexcept { return NodeId{header().node_id}; }
     [[nodiscard]] std::uint32_t node_count() const noexcept { return header().node_count; }
     [[nodiscard]] View current_view() const;

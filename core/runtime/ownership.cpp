@@ -1,5 +1,6 @@
 #include "base/check.hpp"
 #include "memory/event_ring.hpp"
+#include "runtime/printed_text.hpp"
 #include "runtime/runtime_state.hpp"
 
 #include <algorithm>
@@ -50,9 +51,7 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         if (at.state() != OwnerState::active)
             word(v).compare_exchange_strong(at.bits, at.activated().bits, std::memory_order_acq_rel);
         VNodeState& self = *states_[v];
-        VNodeRecord& shared = record(v);
-        CommitSlot& slot = slot_of(shared, *header_, self.commit_number);
-        put_out_print(shared, slot);
+        put_out_text(runtime_->pool, *header_, record(v));
         if (in_phase_) enter_phase(self);
     }
     mine.activity.fetch_add(1, std::memory_order_release);
@@ -174,13 +173,16 @@ bool DomainState::give_away_if_asked(VNodeState& self, bool finished) {
         return false;
     if (!request.holds_for(at) || !at.executed_by(MemberSlot{runtime_->context.slot})) return false;
     // To one that has gone it would only come back by way of the coordinator.
-    if (!runtime_->context.current_view().is_active(request.receiver())) return false;
+    const std::uint32_t port = runtime_->context.header().port.load(std::memory_order_acquire);
+    if (request.asks_for_node() && port == 0) return false;
+    const MemberSlot receiver = request.asks_for_node() ? MemberSlot{port - 1} : request.receiver();
+    if (!runtime_->context.current_view().is_active(receiver)) return false;
     if (!committed_here(self)) {
         // With global recovery commits are made at common cuts only: it moves at the next one.
         if (options_.recovery == Recovery::global) return false;
         commit(self, finished);
     }
-    give_away(self, request.receiver().value);
+    give_away(self, receiver.value);
     return true;
 }
 
@@ -204,6 +206,8 @@ void DomainState::ask_to_move(const VNodeState& self, std::uint64_t pick) {
             (context.segment().member(slot).taking.load(std::memory_order_acquire) >> header_->index & 1) != 0;
         if (slot != context.slot && takes && view.is_active(MemberSlot{slot})) others.push_back(slot);
     }
+    for (std::uint32_t node = 0; node < context.node_count(); ++node)
+        if (NodeId{node} != context.node()) others.push_back(MoveRequest::node_base + node);
     if (others.empty()) return;
     // Nobody need be rung: the asker executes the VNode itself and looks at the end of this step.
     const DirectoryWord at{word(self.index).load(std::memory_order_acquire)};

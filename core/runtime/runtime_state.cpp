@@ -149,7 +149,7 @@ void RuntimeState::record(std::string_view cell_name, std::string_view result) {
     (void)once(cell_name, [&] { return std::string{result}; });
 }
 
-std::string RuntimeState::once(std::string_view cell_name, const std::function<std::string()>& f) {
+std::string RuntimeState::once(std::string_view cell_name, const std::function<std::string()>& f, OnceScope scope) {
     if (FiberPool::current() != nullptr)
         throw Error{Errc::wrong_state, "once(), gather() and domain() must not be called inside a step."};
     auto cell = find_once_cell(context.segment(), cell_name);
@@ -157,29 +157,51 @@ std::string RuntimeState::once(std::string_view cell_name, const std::function<s
     const auto dead = [this](std::uint32_t slot, std::uint32_t incarnation) {
         return context.seen_dead(slot, incarnation);
     };
+    const bool at_home = scope == OnceScope::node || context.node() == home_node;
     for (;;) {
         const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
         const OnceStatus status = claim_once(**cell, {context.slot, context.incarnation}, dead);
-        if (status == OnceStatus::elsewhere) {
+        if (status == OnceStatus::recorded)
+            return {reinterpret_cast<const char*>(context.arena().at((*cell)->result_offset)), (*cell)->result_size};
+        if (status == OnceStatus::elsewhere || (!at_home && !is_our_turn(**cell))) {
             wait_for_news(attention);
             continue;
         }
-        if (status == OnceStatus::claimed) {
-            std::string result;
-            try {
-                result = f();
-            } catch (const Error& error) {
-                context.fail(error.code(), error.what());
-            } catch (const std::exception& error) {
-                context.fail(Errc::step_failed, fmt::format("'{}' threw: {}", (*cell)->name.data(), error.what()));
-            } catch (...) {
-                context.fail(Errc::step_failed,
-                             fmt::format("'{}' threw something that is no std::exception", (*cell)->name.data()));
-            }
-            record_once(**cell, keep_bytes(result), result.size());
+        const std::string result = do_once(**cell, f);
+        const std::uint64_t offset = keep_bytes(result);
+        if (at_home) {
+            record_once(**cell, offset, result.size());
             context.ring_all();
+        } else {
+            // What counts is what the home node records: it may have taken this node's claim for one of the dead.
+            (*cell)->result_offset = offset;
+            (*cell)->result_size = result.size();
+            (*cell)->job.store(static_cast<std::uint32_t>(JobTurn::offered), std::memory_order_release);
+            context.header().once_news.fetch_add(1, std::memory_order_release);
+            context.ring_port();
         }
-        return {reinterpret_cast<const char*>(context.arena().at((*cell)->result_offset)), (*cell)->result_size};
+    }
+}
+
+bool RuntimeState::is_our_turn(OnceCell& cell) const {
+    auto turn = static_cast<std::uint32_t>(JobTurn::none);
+    if (cell.job.compare_exchange_strong(turn, static_cast<std::uint32_t>(JobTurn::asked), std::memory_order_acq_rel)) {
+        context.header().once_news.fetch_add(1, std::memory_order_release);
+        context.ring_port();
+    }
+    return turn == static_cast<std::uint32_t>(JobTurn::granted);
+}
+
+std::string RuntimeState::do_once(const OnceCell& cell, const std::function<std::string()>& f) const {
+    try {
+        return f();
+    } catch (const Error& error) {
+        context.fail(error.code(), error.what());
+    } catch (const std::exception& error) {
+        context.fail(Errc::step_failed, fmt::format("'{}' threw: {}", cell.name.data(), error.what()));
+    } catch (...) {
+        context.fail(Errc::step_failed,
+                     fmt::format("'{}' threw something that is no std::exception", cell.name.data()));
     }
 }
 
@@ -225,7 +247,8 @@ void RuntimeState::wait_for_news(std::uint32_t attention_before) {
 }
 
 std::uint32_t RuntimeState::next_member() const {
-    const std::vector<MemberSlot> active = service->members().active_members();
+    std::vector<MemberSlot> active = service->members().active_members();
+    std::erase_if(active, [this](MemberSlot slot) { return context.is_port(slot.value); });
     if (active.empty()) return context.slot;
     const auto next = std::upper_bound(active.begin(), active.end(), MemberSlot{context.slot});
     return next == active.end() ? active.front().value : next->value;
@@ -277,6 +300,10 @@ DomainState& RuntimeState::add_domain(std::string_view name, const DomainOptions
 
 SpaceState& RuntimeState::add_space(std::string_view name, const SpaceOptions& options) {
     check_name(name, options.vnodes);
+    if (context.node_count() > 1)
+        context.fail(
+            Errc::invalid_argument,
+            fmt::format("Space '{}': spaces do not work over several nodes yet; run the job on one node.", name));
     spaces.push_back(std::make_unique<SpaceState>(*this, std::string{name}, options));
     domains_by_name.add({std::string{name}, options.vnodes});
     return *spaces.back();

@@ -19,6 +19,12 @@ namespace phoenix::detail {
 
 class SpaceState;
 
+/// Among whom something is done once.
+enum class OnceScope : std::uint8_t {
+    job,  ///< One member of all nodes does it; all get its result.
+    node  ///< One member of each node: what concerns the node's own memory.
+};
+
 class RuntimeState {
   public:
     RuntimeState(int& argc, char**& argv, World* world);
@@ -27,7 +33,8 @@ class RuntimeState {
     ~RuntimeState();
 
     /// Runs `f` in one member and records its result; waits for it elsewhere.
-    std::string once(std::string_view cell_name, const std::function<std::string()>& f);
+    std::string once(std::string_view cell_name, const std::function<std::string()>& f,
+                     OnceScope scope = OnceScope::job);
     /// The recorded result, if there is one.
     [[nodiscard]] bool recorded(std::string_view cell_name, std::string& result);
     /// Records a result that every member computes alike.
@@ -76,6 +83,9 @@ class RuntimeState {
   private:
     std::uint32_t service_news_seen_{0};
     bool waits_to_retire_{false};
+    /// Claimed on this node: whether the home node lets this node do it. Asks if nobody has.
+    [[nodiscard]] bool is_our_turn(OnceCell& cell) const;
+    [[nodiscard]] std::string do_once(const OnceCell& cell, const std::function<std::string()>& f) const;
     void wait_until_active();
     void restore_once_results();
     void check_name(std::string_view name, std::uint32_t vnodes) const;

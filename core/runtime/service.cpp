@@ -352,8 +352,7 @@ void Service::come_back(const View& next) {
 // A member that does not get empty in time is taken for dead: its VNodes are recovered from shared memory. The
 // coordinator's business; a wish without a deadline is patient.
 void Service::watch_drains() {
-    const auto coordinator = coordinator_of(view_, liveness_);
-    if (!context_.job_running() || !coordinator || coordinator->value != context_.slot) return;
+    if (!context_.job_running() || !coordinates()) return;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const std::uint64_t deadline = context_.segment().member(slot).drain_deadline.load(std::memory_order_acquire);
@@ -365,10 +364,17 @@ void Service::watch_drains() {
     }
 }
 
+// Ports are no coordinators, however old they are.
+bool Service::coordinates() const {
+    LivenessTable liveness = liveness_;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        if (context_.is_port(slot)) liveness[slot] = Liveness::dead;
+    return coordinator_of(view_, liveness) == MemberSlot{context_.slot};
+}
+
 // The coordinator's, now and then, until nothing is left. If it dies another goes on.
 void Service::sweep() {
-    const auto coordinator = coordinator_of(view_, liveness_);
-    if (swept_view_ == view_.number.value || !coordinator || coordinator->value != context_.slot) return;
+    if (swept_view_ == view_.number.value || !coordinates()) return;
     const std::uint64_t now = boot_time_ns();
     if (now - last_sweep_ns_ < sweep_period_ns) return;
     last_sweep_ns_ = now;
@@ -377,8 +383,8 @@ void Service::sweep() {
 }
 
 void Service::check_deadlock() {
-    const auto coordinator = coordinator_of(view_, liveness_);
-    if (!context_.job_running() || !coordinator || coordinator->value != context_.slot) return;
+    if (!context_.job_running() || !coordinates()) return;
+    if (context_.node_count() > 1) return;  // what is on its way between nodes is not seen here
     if (const auto sentence = deadlocks_.look(view_, boot_time_ns())) context_.fail_quietly(Errc::deadlock, *sentence);
 }
 

@@ -53,6 +53,7 @@ class Service {
     void watch_drains();
     void judge_crashes(const View& view);
     void check_deadlock();
+    [[nodiscard]] bool coordinates() const;
     void sweep();
 
     MemberContext& context_;

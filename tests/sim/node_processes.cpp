@@ -193,7 +193,8 @@ void Nodes::take_acknowledgements(Node& node) {
                                                                : entry.second == to;
         });
         for (std::uint32_t v = 0; v < options_.vnodes; ++v)
-            if (location(node, v).node().value == to) node.state_sent[v] = false;
+            if (location(node, v).node().value == to && !planted(NodePlant::trust_acceptance))
+                node.state_sent[v] = false;
     }
 }
 

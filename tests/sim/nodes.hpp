@@ -32,6 +32,7 @@ enum class NodePlant : std::uint8_t {
     learn_of_oneself,         ///< A hint that names the node itself is believed.
     forget_by_present_place,  ///< After the death of a port: sent again is what its VNodes have by now, not what it
                               ///< got.
+    trust_acceptance,         ///< A state that was accepted is not sent again to the next port.
     word_before_state         ///< The location word says `here` before the state is stored.
 };
 

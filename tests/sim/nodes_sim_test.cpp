@@ -90,6 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedNodeBug{NodePlant::release_when_sent, "ReleaseWhenSent", "I3"},
                     PlantedNodeBug{NodePlant::learn_of_oneself, "LearnOfOneself", "I"},
                     PlantedNodeBug{NodePlant::forget_by_present_place, "ForgetByPresentPlace", "I3"},
+                    PlantedNodeBug{NodePlant::trust_acceptance, "TrustAcceptance", "I3"},
                     PlantedNodeBug{NodePlant::word_before_state, "WordBeforeState", "I"}),
     [](const testing::TestParamInfo<PlantedNodeBug>& parameter) { return std::string{parameter.param.name}; });
 

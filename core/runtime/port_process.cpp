@@ -1,0 +1,259 @@
+#include "runtime/port_process.hpp"
+
+#include "base/clock.hpp"
+#include "base/process.hpp"
+#include "messaging/doorbell.hpp"
+#include "runtime/port.hpp"
+#include "runtime/sweep.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <poll.h>
+
+namespace phoenix {
+
+namespace {
+
+constexpr std::uint64_t look_period_ns = 20'000'000;
+constexpr std::uint64_t sweep_period_ns = 100'000'000;
+constexpr std::uint64_t reconnect_pause_ns = 100'000'000;
+constexpr std::uint64_t outcome_patience_ns = 2'000'000'000;
+
+// All nodes of a job have segments of their own, `<job>.<node>`; between nodes it has one name.
+std::string common_job_id(const MemberContext& context) {
+    std::string id = context.segment().job_id();
+    const std::string suffix = fmt::format(".{}", context.node().value);
+    if (id.size() > suffix.size() && id.ends_with(suffix)) id.resize(id.size() - suffix.size());
+    return id;
+}
+
+std::uint64_t packed_address(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    in_addr address{};
+    if (colon == std::string_view::npos ||
+        inet_pton(AF_INET, std::string{text.substr(0, colon)}.c_str(), &address) != 1)
+        return 0;
+    const auto port = static_cast<std::uint16_t>(std::strtoul(text.substr(colon + 1).data(), nullptr, 10));
+    return std::uint64_t{ntohl(address.s_addr)} << 16 | port;
+}
+
+std::string text_of_address(std::uint64_t packed) {
+    const auto address = static_cast<std::uint32_t>(packed >> 16);
+    return fmt::format("{}.{}.{}.{}:{}", address >> 24, address >> 16 & 0xFF, address >> 8 & 0xFF, address & 0xFF,
+                       packed & 0xFFFF);
+}
+
+}  // namespace
+
+PortProcess::PortProcess(MemberContext context)
+    : context_(std::move(context)),
+      pool_(context_.segment(), context_.arena(), context_.slot),
+      mail_(context_, pool_),
+      links_(context_.node(), context_.node_count()),
+      once_({context_, pool_, mail_, links_}),
+      bell_(context_.record()) {}
+
+tl::expected<void, Failure> PortProcess::open() {
+    HubOptions options;
+    options.node = context_.node();
+    options.job_id = common_job_id(context_);
+    options.secret = context_.header().secret;
+    if (const char* address = std::getenv(port_address_variable)) options.bind_address = address;
+    auto hub = Hub::create(options, *this);
+    if (!hub) return tl::unexpected(std::move(hub.error()));
+    hub_ = std::move(*hub);
+    links_.use(*hub_);
+    ControlHeader& header = context_.header();
+    header.port_addresses[context_.node().value].store(packed_address(hub_->address()), std::memory_order_release);
+    header.port.store(context_.slot + 1, std::memory_order_release);
+    context_.ring_all();
+    const std::uint64_t now = boot_time_ns();
+    without_link_since_ns_.fill(now);
+    return {};
+}
+
+tl::expected<void, Failure> PortProcess::run() {
+    if (auto opened = open(); !opened) return opened;
+    while (!over())
+        if (!work()) wait();
+    return {};
+}
+
+// One round of everything. True if there may be more to do at once.
+bool PortProcess::work() {
+    beat();
+    const std::uint64_t now = boot_time_ns();
+    const std::uint32_t attention = context_.record().attention.load(std::memory_order_acquire);
+    const bool news = attention != attention_seen_ || now > last_look_ns_ + look_period_ns;
+    attention_seen_ = attention;
+    if (news) {
+        last_look_ns_ = now;
+        const View view = context_.current_view();
+        active_ = view.is_active(MemberSlot{context_.slot});
+        mail_.leave_logs_of_the_dead(view);
+        connect_to_peers();
+        find_domains();
+        look_at_outcome();
+        look_at_lost_nodes();
+    }
+    std::size_t done = mail_.poll([this](const RecordRef& ref) {
+        if (Served* at = served(ref.record->domain())) at->domain.arrive(ref);
+    });
+    if (active_)
+        for (const auto& at : domains_) {
+            if (!at) continue;
+            at->collectives.work();
+            at->domain.hold_back(!at->collectives.settled());
+            at->domain.work(news);
+            if (news) at->progress.work();
+        }
+    once_.work();
+    if (now > last_sweep_ns_ + sweep_period_ns) {
+        last_sweep_ns_ = now;
+        mail_.sweep([this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
+    }
+    done += hub_->poll(0);
+    return done != 0;
+}
+
+void PortProcess::wait() {
+    MemberRecord& mine = context_.record();
+    hub_->flush();
+    prepare_sleep(mine);
+    if (mail_.anything_new() || mine.attention.load(std::memory_order_acquire) != attention_seen_) {
+        cancel_sleep(mine);
+        return;
+    }
+    bell_.arm();
+    std::array<pollfd, 2> entries{{{hub_->descriptor(), POLLIN, 0}, {bell_.descriptor(), POLLIN, 0}}};
+    poll(entries.data(), entries.size(), static_cast<int>(look_period_ns / 1'000'000));
+    bell_.disarm();
+}
+
+void PortProcess::beat() noexcept {
+    const std::uint64_t now = boot_time_ns();
+    if (now - last_beat_ns_ < std::uint64_t{context_.settings.heartbeat_period_ms} * 1'000'000) return;
+    last_beat_ns_ = now;
+    context_.record().heartbeat.fetch_add(1, std::memory_order_relaxed);  // a sign of life, publishes nothing
+}
+
+// The node with the lower number calls the other.
+void PortProcess::connect_to_peers() {
+    const std::uint64_t now = boot_time_ns();
+    for (std::uint32_t node = context_.node().value + 1; node < context_.node_count(); ++node) {
+        const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
+        if (address == 0 || over_heard_[node] || hub_->status(NodeId{node}).state != LinkState::absent) continue;
+        if (address == tried_address_[node] && now < tried_ns_[node] + reconnect_pause_ns) continue;
+        tried_address_[node] = address;
+        tried_ns_[node] = now;
+        (void)hub_->connect(NodeId{node}, text_of_address(address));
+    }
+}
+
+void PortProcess::find_domains() {
+    const std::uint32_t count =
+        std::min(context_.header().domain_count.load(std::memory_order_acquire), domain_count_max);
+    for (std::uint32_t index = 0; index < count; ++index) {
+        DomainHeader* header = context_.domain_header(index);
+        if (header == nullptr || domains_[index] || header->locations_offset == 0) continue;
+        domains_[index] = std::make_unique<Served>(PortNode{context_, pool_, mail_, links_}, *header);
+        for (const NodeId peer : links_.peers_up()) announce(peer, *domains_[index]);
+    }
+}
+
+void PortProcess::announce(NodeId peer, const Served& at) {
+    const DomainReadyHead head{at.domain.index(), 0, at.domain.header().layout_hash};
+    (void)links_.post_copy(peer, FrameType::domain_ready, bytes_of(head));
+}
+
+void PortProcess::look_at_outcome() {
+    const Outcome outcome = context_.segment().outcome();
+    if (outcome == Outcome::running || outcome == Outcome::deciding || outcome == Outcome::completed) return;
+    if (outcome_since_ns_ == 0) outcome_since_ns_ = boot_time_ns();
+    if (std::exchange(outcome_told_, true)) return;
+    const std::string text = context_.segment().outcome_text();
+    const OutcomeHead head{static_cast<std::uint32_t>(context_.header().outcome_code), 0};
+    for (const NodeId peer : links_.peers_up())
+        (void)links_.post_copy(peer, FrameType::outcome, bytes_of(head), std::as_bytes(std::span{text}));
+}
+
+void PortProcess::look_at_lost_nodes() {
+    const std::uint64_t now = boot_time_ns();
+    for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
+        if (NodeId{node} == context_.node() || links_.up(NodeId{node}) || over_heard_[node]) continue;
+        if (now < without_link_since_ns_[node] + std::uint64_t{context_.settings.start_timeout_ms} * 1'000'000)
+            continue;
+        context_.fail_quietly(Errc::member_lost,
+                              fmt::format("Node {} cannot be reached any more, and what its VNodes had done is lost "
+                                          "with it; run the job again.",
+                                          node));
+    }
+}
+
+// In good order: somebody came to the end of main, and nobody is left who has not.
+bool PortProcess::members_have_left() const {
+    bool somebody = false;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = context_.segment().member(slot);
+        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
+        if (presence == Presence::empty || context_.is_port(slot)) continue;
+        if (presence == Presence::leaving) {
+            somebody = somebody || record.drained.load(std::memory_order_acquire) == 0;
+        } else if (is_alive({record.pid, record.start_time})) {
+            return false;
+        }
+    }
+    return somebody;
+}
+
+bool PortProcess::over() {
+    if (outcome_since_ns_ != 0)
+        return links_.outstanding() == 0 || boot_time_ns() > outcome_since_ns_ + outcome_patience_ns;
+    if (!over_here_ && members_have_left()) {
+        over_here_ = true;
+        for (const NodeId peer : links_.peers_up()) tell_over(peer);
+    }
+    if (!over_here_) return false;
+    for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
+        if (NodeId{node} == context_.node()) continue;
+        // One that has said so and is gone has heard us, or it would still be there.
+        if (!over_heard_[node] || (links_.up(NodeId{node}) && !over_accepted_[node])) return false;
+    }
+    return true;
+}
+
+void PortProcess::tell_over(NodeId peer) {
+    (void)links_.post_copy(peer, FrameType::over, {}, {},
+                           [this, peer](bool accepted) { over_accepted_[peer.value] = accepted; });
+}
+
+void PortProcess::forget(NodeId peer) {
+    links_.ended(peer);
+    for (const auto& at : domains_) {
+        if (!at) continue;
+        at->domain.link_ended(peer);
+        at->progress.forget(peer);
+        at->collectives.forget(peer);
+    }
+    once_.forget(peer);
+    without_link_since_ns_[peer.value] = boot_time_ns();
+}
+
+int run_port() {
+    signal(SIGPIPE, SIG_IGN);
+    const auto say = [](const Failure& failure) {
+        std::fprintf(stderr, "phoenix port: %s\n", failure.sentence.c_str());
+        return 1;
+    };
+    auto context = register_member(MemberRole::port);
+    if (!context) return say(context.error());
+    auto process = std::make_unique<PortProcess>(std::move(*context));
+    if (auto served = process->run(); !served) return say(served.error());
+    return 0;
+}
+
+}  // namespace phoenix
