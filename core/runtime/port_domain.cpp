@@ -215,6 +215,11 @@ void PortDomain::tell_stored(NodeId to, std::uint32_t vnode, std::uint64_t epoch
 }
 
 void PortDomain::take_state(NodeId from, const StateHead& head, ExtentId extent, std::uint64_t size) {
+    // It has been here, and may be a member's since: whoever sent it must hear that all the same.
+    if (arrival_of(location(head.vnode), head.epoch) == Arrival::stored_once) {
+        node_.pool.free(extent);
+        return tell_stored(from, head.vnode, head.epoch);
+    }
     if (const auto earlier = arrived_.find(head.vnode); earlier != arrived_.end()) {
         node_.pool.free(earlier->second.extent);
         arrived_.erase(earlier);

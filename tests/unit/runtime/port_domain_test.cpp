@@ -208,11 +208,14 @@ TEST_F(PortDomainTest, AStateThatCameTwiceIsStoredOnceAndConfirmedTwice) {
     const auto state = from.sent(FrameType::state)[0];
     StateHead head{};
     ASSERT_TRUE(read_head(state.head, head));
+    admit_member();
     node.work();
     for (int time = 0; time < 2; ++time) {
         const ExtentId extent = *node.pool->allocate(state.payload.size(), ExtentKind::payload);
         std::memcpy(node.pool->data(extent), state.payload.data(), state.payload.size());
         node.port->take_state(NodeId{1}, head, extent, state.payload.size());
+        node.work();
+        EXPECT_EQ(node.word(2).owner(), MemberSlot{PortNodeFixture::member_slot});
     }
     EXPECT_EQ(node.sent(FrameType::stored).size(), 2U);
     EXPECT_EQ(node.context.vnode_record(*node.domain, 2).select.load(), 1U);
