@@ -57,17 +57,22 @@ void PortCollectives::forget(NodeId peer) {
 // that can be known here, whatever its way was.
 void PortCollectives::tell_everything(NodeId peer) {
     told_everything_[peer.value] = true;
-    for (const std::uint32_t parity : {0U, 1U}) tell_everything_below(peer, {memory_.levels() - 1, 0}, parity);
+    for (const std::uint32_t parity : {0U, 1U}) tell_everything_below(peer, {memory_.levels() - 1, 0}, parity, 0);
 }
 
-void PortCollectives::tell_everything_below(NodeId peer, const Place& place, std::uint32_t parity) {
+// `above`: word of the place above that was told; what lies below it is in it, unless it is of a later round.
+void PortCollectives::tell_everything_below(NodeId peer, const Place& place, std::uint32_t parity,
+                                            std::uint64_t above) {
     const std::uint64_t word = memory_.node(place.level, place.place, parity).word.load(std::memory_order_seq_cst);
-    if (CollectiveMemory::is_done(word)) tell_place(peer, place, parity);
-    // Below it there may be places of a later round.
+    if (CollectiveMemory::is_done(word) && word > above) {
+        tell_place(peer, place, parity);
+        above = word;
+    }
     if (place.level == 0) return;
     const std::uint32_t left = 2 * place.place;
-    tell_everything_below(peer, {place.level - 1, left}, parity);
-    if (left + 1 < memory_.size(place.level - 1)) tell_everything_below(peer, {place.level - 1, left + 1}, parity);
+    tell_everything_below(peer, {place.level - 1, left}, parity, above);
+    if (left + 1 < memory_.size(place.level - 1))
+        tell_everything_below(peer, {place.level - 1, left + 1}, parity, above);
 }
 
 void PortCollectives::tell_place(NodeId peer, const Place& place, std::uint32_t parity) {

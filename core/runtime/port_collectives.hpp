@@ -36,7 +36,7 @@ class PortCollectives {
     [[nodiscard]] bool find();
     void find_own_places();
     void tell_everything(NodeId peer);
-    void tell_everything_below(NodeId peer, const Place& place, std::uint32_t parity);
+    void tell_everything_below(NodeId peer, const Place& place, std::uint32_t parity, std::uint64_t above);
     void tell_casts(NodeId peer);
     void tell(NodeId peer, const PlaceHead& head, const std::byte* value);
     void tell_place(NodeId peer, const Place& place, std::uint32_t parity);
