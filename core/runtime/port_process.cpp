@@ -146,8 +146,15 @@ void PortProcess::connect_to_peers() {
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = context_.node().value + 1; node < context_.node_count(); ++node) {
         const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
-        if (address == 0 || over_heard_[node] || hub_->status(NodeId{node}).state != LinkState::absent) continue;
-        if (address == tried_address_[node] && now < tried_ns_[node] + reconnect_pause_ns) continue;
+        if (address == 0 || over_heard_[node]) continue;
+        const bool elsewhere_now = address != tried_address_[node];
+        const bool linked = hub_->status(NodeId{node}).state != LinkState::absent;
+        if (!elsewhere_now && (linked || now < tried_ns_[node] + reconnect_pause_ns)) continue;
+        if (linked) {
+            // There is a new port, so the one that is called, or was, is dead.
+            hub_->disconnect(NodeId{node});
+            forget(NodeId{node});
+        }
         tried_address_[node] = address;
         tried_ns_[node] = now;
         (void)hub_->connect(NodeId{node}, text_of_address(address));
