@@ -85,6 +85,8 @@ struct ControlHeader {
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
     std::atomic<std::uint32_t> once_news;  // 11872  grows when a member asks the port for something to be done once
     std::uint32_t reserved0;               // 11876
+    std::atomic<std::uint64_t>
+        nodes_over;  // 11880  bit n: all members of node n have left in good order, its port says
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);

@@ -72,7 +72,10 @@ void PortProcess::frame(NodeId from, const Incoming& incoming, std::span<const s
             if (read_head(incoming.head, head)) take_outcome(head, payload);
             return;
         }
-        case FrameType::over: over_heard_[from.value] = true; return;
+        case FrameType::over:
+            // In shared memory before it is accepted: the other port will be gone when the next one here could ask.
+            context_.header().nodes_over.fetch_or(std::uint64_t{1} << from.value, std::memory_order_release);
+            return;
         default: return take_domain_frame(from, type, incoming.head, payload, extent);
     }
 }

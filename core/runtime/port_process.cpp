@@ -146,7 +146,7 @@ void PortProcess::connect_to_peers() {
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = context_.node().value + 1; node < context_.node_count(); ++node) {
         const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
-        if (address == 0 || over_heard_[node]) continue;
+        if (address == 0 || is_over(node)) continue;
         const bool elsewhere_now = address != tried_address_[node];
         const bool linked = hub_->status(NodeId{node}).state != LinkState::absent;
         if (!elsewhere_now && (linked || now < tried_ns_[node] + reconnect_pause_ns)) continue;
@@ -191,7 +191,7 @@ void PortProcess::look_at_outcome() {
 void PortProcess::look_at_lost_nodes() {
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
-        if (NodeId{node} == context_.node() || links_.up(NodeId{node}) || over_heard_[node]) continue;
+        if (NodeId{node} == context_.node() || links_.up(NodeId{node}) || is_over(node)) continue;
         if (now < without_link_since_ns_[node] + std::uint64_t{context_.settings.start_timeout_ms} * 1'000'000)
             continue;
         context_.fail_quietly(Errc::member_lost,
@@ -228,7 +228,7 @@ bool PortProcess::over() {
     for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
         if (NodeId{node} == context_.node()) continue;
         // One that has said so and is gone has heard us, or it would still be there.
-        if (!over_heard_[node] || (links_.up(NodeId{node}) && !over_accepted_[node])) return false;
+        if (!is_over(node) || (links_.up(NodeId{node}) && !over_accepted_[node])) return false;
     }
     return true;
 }

@@ -57,6 +57,9 @@ class PortProcess final : public TransportEvents {
     [[nodiscard]] bool members_have_left() const;
     [[nodiscard]] bool over();
     void tell_over(NodeId peer);
+    [[nodiscard]] bool is_over(std::uint32_t node) const noexcept {
+        return (context_.header().nodes_over.load(std::memory_order_acquire) >> node & 1) != 0;
+    }
     [[nodiscard]] Served* served(std::uint32_t domain) const noexcept {
         return domain < domain_count_max ? domains_[domain].get() : nullptr;
     }
@@ -78,7 +81,6 @@ class PortProcess final : public TransportEvents {
     std::array<std::uint64_t, node_count_max> tried_address_{};
     std::array<std::uint64_t, node_count_max> tried_ns_{};
     std::array<std::uint64_t, node_count_max> without_link_since_ns_{};
-    std::array<bool, node_count_max> over_heard_{};
     std::array<bool, node_count_max> over_accepted_{};
     bool over_here_{false};
     bool outcome_told_{false};
