@@ -1,5 +1,7 @@
 #include "control/arena_file.hpp"
 
+#include "memory/member_table.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -34,11 +36,9 @@ FileDescriptor arena_of_process(pid_t pid) {
 
 FileDescriptor arena_of_members(const ControlSegment& segment) {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& member = segment.member(slot);
-        const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_acquire));
-        if (presence != Presence::present || member.pid == getpid() || !is_alive({member.pid, member.start_time}))
-            continue;
-        if (FileDescriptor found = arena_of_process(member.pid); found.valid()) return found;
+        const MemberIdentity member = identity_of(segment.member(slot));
+        if (member.presence != Presence::present || member.process.pid == getpid() || !member.alive()) continue;
+        if (FileDescriptor found = arena_of_process(member.process.pid); found.valid()) return found;
     }
     return {};
 }

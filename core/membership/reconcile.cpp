@@ -375,13 +375,19 @@ bool placement_open(const Observation& observation) {
     if (observation.start_time_over) {
         return true;
     }
-    std::uint32_t arrived = observation.lost_before_join;
+    // Everybody who was ever admitted drew a seniority; slots do not tell, because they are used again.
+    std::uint64_t arrived = observation.lost_before_join + observation.view->next_order;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        if (observation.published[slot].is_port) continue;
-        const bool admitted = observation.view->members[slot].state != MemberState::empty;
+        const MemberEntry& entry = observation.view->members[slot];
+        const PublishedMember& published = observation.published[slot];
+        const bool admitted = entry.state != MemberState::empty && entry.incarnation >= published.incarnation;
+        if (published.is_port) {
+            arrived -= admitted ? 1 : 0;
+            continue;
+        }
         const bool came_and_went =
-            observation.published[slot].state != PublishedState::empty && observation.liveness[slot] == Liveness::dead;
-        arrived += admitted || came_and_went ? 1 : 0;
+            !admitted && published.state != PublishedState::empty && observation.liveness[slot] == Liveness::dead;
+        arrived += came_and_went ? 1 : 0;
     }
     return arrived >= observation.expected_member_count;
 }

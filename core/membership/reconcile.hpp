@@ -26,7 +26,8 @@ enum class PublishedState : std::uint8_t {
 };
 
 /// A member's own record as the observer saw it.
-/// Contract with the member table: a slot gets a new incarnation only after its former process was seen dead, or left.
+/// Contract with the member table: a slot gets a new incarnation only after its former process has left, was retired by
+/// a view and is seen dead (vacancy.hpp). decide() also stands a successor of one that failed, without counting it.
 struct PublishedMember {
     PublishedState state{PublishedState::empty};
     Incarnation incarnation{};

@@ -31,7 +31,7 @@ using ConcurrentVector = tbb::concurrent_vector<Value, std::allocator<Value>>;
 class SlotSet {
   public:
     void insert(MemberSlot slot) noexcept {
-        // Relaxed: the record is published after this bit by a release store on the slot's pointer; a reader that
+        // Relaxed: the record is published after this bit by a release store on the slot's word; a reader that
         // misses the bit reads as if it had come before that member.
         words_[slot.value / 64].fetch_or(std::uint64_t{1} << (slot.value % 64), std::memory_order_relaxed);
     }
@@ -47,54 +47,94 @@ class SlotSet {
 }  // namespace
 
 struct MemberRegistry::Tables {
-    /// Every record there ever was; append-only, so that addresses stay.
-    ConcurrentVector<RegisteredMember> records;
-    /// Current record of each slot that was ever used.
-    ConcurrentMap<std::uint32_t, std::atomic<const RegisteredMember*>> current;
+    /// A member in one word: incarnation 32 bits (63..32), list of capabilities 7 (31..25), pid 22 (24..3), state 3.
+    /// 0: nobody was ever registered, because no member has state `empty`.
+    using Word = std::uint64_t;
+    static constexpr std::uint32_t pid_bits = 22;  // Linux gives out no higher pids
+    static_assert(capability_lists_max == std::size_t{1} << 7U);
+
+    std::array<std::atomic<Word>, member_count_max> members{};
+    /// Every list there ever was; append-only, so that addresses stay.
+    ConcurrentVector<std::vector<std::string>> lists;
     ConcurrentMap<std::string, SlotSet> by_capability;
 
-    void publish(RegisteredMember member) {
-        const RegisteredMember& record = *records.push_back(std::move(member));
-        for (const std::string& capability : record.capabilities) {
-            by_capability[capability].insert(record.slot);
+    [[nodiscard]] Word word(MemberSlot slot) const noexcept {
+        // Pairs with the release store in publish(): the list is complete for whoever sees the word.
+        return members.at(slot.value).load(std::memory_order_acquire);
+    }
+    [[nodiscard]] static MemberState state_of(Word word) noexcept { return static_cast<MemberState>(word & 7U); }
+    [[nodiscard]] static Incarnation incarnation_of(Word word) noexcept {
+        return Incarnation{static_cast<std::uint32_t>(word >> 32U)};
+    }
+    [[nodiscard]] const std::vector<std::string>& capabilities_of(Word word) const {
+        return lists[word >> 25U & 0x7FU];
+    }
+    [[nodiscard]] bool has(Word word, std::string_view capability) const {
+        const std::vector<std::string>& list = capabilities_of(word);
+        return std::find(list.begin(), list.end(), capability) != list.end();
+    }
+
+    /// Index of the list, making it if there is none; nothing if there are too many.
+    std::optional<std::size_t> list_of(const std::vector<std::string>& capabilities) {
+        for (std::size_t index = 0; index < lists.size(); ++index) {
+            if (lists[index] == capabilities) {
+                return index;
+            }
         }
-        // Pairs with the acquire load in find(): the record is complete for whoever sees the pointer.
-        current[record.slot.value].store(&record, std::memory_order_release);
+        if (lists.size() == capability_lists_max) {
+            return std::nullopt;
+        }
+        return static_cast<std::size_t>(lists.push_back(capabilities) - lists.begin());
+    }
+
+    void publish(const RegisteredMember& member, std::size_t list) {
+        for (const std::string& capability : member.capabilities) {
+            by_capability[capability].insert(member.slot);
+        }
+        const Word word = Word{member.incarnation.value} << 32U | Word{list} << 25U |
+                          (static_cast<Word>(member.pid) & ((1U << pid_bits) - 1)) << 3U |
+                          static_cast<Word>(member.state);
+        members[member.slot.value].store(word, std::memory_order_release);
     }
 };
 
 MemberRegistry::MemberRegistry() : tables_(std::make_unique<Tables>()) {}
 MemberRegistry::~MemberRegistry() = default;
 
-const RegisteredMember* MemberRegistry::find(MemberSlot slot) const noexcept {
-    const auto found = tables_->current.find(slot.value);
-    // Pairs with the release store in publish().
-    return found == tables_->current.end() ? nullptr : found->second.load(std::memory_order_acquire);
+std::optional<RegisteredMember> MemberRegistry::find(MemberSlot slot) const {
+    const Tables::Word word = tables_->word(slot);
+    if (word == 0) {
+        return std::nullopt;
+    }
+    const auto pid = static_cast<pid_t>(word >> 3U & ((1U << Tables::pid_bits) - 1));
+    return RegisteredMember{slot, Tables::state_of(word), Tables::incarnation_of(word), pid,
+                            tables_->capabilities_of(word)};
 }
 
-bool MemberRegistry::put(RegisteredMember member) {
-    PHOENIX_CHECK(member.slot.value < member_count_max);
-    const RegisteredMember* present = find(member.slot);
-    if (present != nullptr && member.incarnation < present->incarnation) {
+bool MemberRegistry::put(const RegisteredMember& member) {
+    PHOENIX_CHECK(member.slot.value < member_count_max && member.state != MemberState::empty);
+    const Tables::Word present = tables_->word(member.slot);
+    if (present != 0 && member.incarnation < Tables::incarnation_of(present)) {
         return false;
     }
-    const bool same = present != nullptr && present->incarnation == member.incarnation &&
-                      present->state == member.state && present->pid == member.pid &&
-                      present->capabilities == member.capabilities;
-    if (!same) {
-        tables_->publish(std::move(member));
+    const std::optional<std::size_t> list = tables_->list_of(member.capabilities);
+    if (!list) {
+        return false;
     }
+    tables_->publish(member, *list);
     return true;
 }
 
 bool MemberRegistry::set_state(MemberSlot slot, Incarnation incarnation, MemberState state) {
-    const RegisteredMember* present = find(slot);
-    if (present == nullptr || present->incarnation != incarnation) {
+    std::optional<RegisteredMember> present = find(slot);
+    if (!present || present->incarnation != incarnation) {
         return false;
     }
-    RegisteredMember changed = *present;
-    changed.state = state;
-    return put(std::move(changed));
+    if (present->state == state) {
+        return true;
+    }
+    present->state = state;
+    return put(*present);
 }
 
 std::vector<MemberSlot> MemberRegistry::members_with(std::string_view capability) const {
@@ -106,8 +146,8 @@ std::vector<MemberSlot> MemberRegistry::members_with(std::string_view capability
     for (std::size_t index = 0; index < SlotSet::word_count; ++index) {
         for (std::uint64_t bits = found->second.word(index); bits != 0; bits &= bits - 1) {
             const MemberSlot slot{static_cast<std::uint32_t>(index * 64 + std::countr_zero(bits))};
-            const RegisteredMember* member = find(slot);
-            if (member != nullptr && member->state == MemberState::active && member->has(capability)) {
+            const Tables::Word word = tables_->word(slot);
+            if (word != 0 && Tables::state_of(word) == MemberState::active && tables_->has(word, capability)) {
                 slots.push_back(slot);
             }
         }
@@ -117,13 +157,11 @@ std::vector<MemberSlot> MemberRegistry::members_with(std::string_view capability
 
 std::vector<MemberSlot> MemberRegistry::active_members() const {
     std::vector<MemberSlot> slots;
-    for (const auto& [slot, pointer] : tables_->current) {
-        const RegisteredMember* member = pointer.load(std::memory_order_acquire);  // pairs with publish()
-        if (member != nullptr && member->state == MemberState::active) {
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (Tables::state_of(tables_->word(MemberSlot{slot})) == MemberState::active) {
             slots.push_back(MemberSlot{slot});
         }
     }
-    std::sort(slots.begin(), slots.end());
     return slots;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -14,7 +15,7 @@
 
 namespace phoenix {
 
-/// What a process knows of a member, as of one moment. Immutable once registered.
+/// What a process knows of a member, as of one moment.
 struct RegisteredMember {
     MemberSlot slot{};
     MemberState state{MemberState::empty};
@@ -27,11 +28,10 @@ struct RegisteredMember {
 
 /// Member records (slot -> record) and the capability index over them.
 ///
-/// Invariant: a member is what the one pointer of its slot points to; a change builds a new record and publishes it by
-/// one release store. The capability index only ever grows and is a hint: what a reader finds there counts only if the
-/// record behind it says so too. So a reader sees a member whole (record and capabilities together) or not at all.
-/// Records that were replaced live as long as the registry, because a reader may still look at them: the cost is one
-/// record per change of membership, some 200 bytes.
+/// Invariant: a member is what the one word of its slot says; a change is one release store. Lists of capabilities are
+/// kept once each and never go, the word names one of them; the capability index only ever grows and is a hint: what a
+/// reader finds there counts only if the word behind it says so too. So a reader sees a member whole (with its
+/// capabilities) or not at all, and members that come and go cost no memory.
 /// @threads put() and set_state(): one at a time per registry (the service thread); all else: any number.
 class MemberRegistry {
   public:
@@ -40,14 +40,16 @@ class MemberRegistry {
     MemberRegistry& operator=(const MemberRegistry&) = delete;
     ~MemberRegistry();
 
+    static constexpr std::size_t capability_lists_max = 128;
+
     /// Registers `member`, in place of what the slot held. Idempotent. False and nothing changed if it is older than
-    /// what is there (lower incarnation).
-    bool put(RegisteredMember member);
+    /// what is there (lower incarnation), or has one list of capabilities too many.
+    bool put(const RegisteredMember& member);
     /// Changes the state of `incarnation` in `slot`; false if that one is not registered.
     bool set_state(MemberSlot slot, Incarnation incarnation, MemberState state);
 
-    /// Null if nobody was ever registered in `slot`. Valid as long as the registry.
-    [[nodiscard]] const RegisteredMember* find(MemberSlot slot) const noexcept;
+    /// Nothing if nobody was ever registered in `slot`.
+    [[nodiscard]] std::optional<RegisteredMember> find(MemberSlot slot) const;
     /// ACTIVE members that have `capability`, ascending by slot.
     [[nodiscard]] std::vector<MemberSlot> members_with(std::string_view capability) const;
     /// ACTIVE members, ascending by slot.

@@ -1,6 +1,7 @@
 #include "memory/control_segment.hpp"
 
 #include "base/clock.hpp"
+#include "memory/member_table.hpp"
 
 #include <algorithm>
 #include <array>
@@ -67,10 +68,8 @@ bool any_user_alive(const std::byte* base) {
     const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     if (agent != 0 && is_alive({agent, header.agent_start_time})) return true;
     const auto* members = reinterpret_cast<const MemberRecord*>(base + control_members_offset);
-    return std::any_of(members, members + member_count_max, [](const MemberRecord& member) {
-        const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_acquire));
-        return presence != Presence::empty && is_alive({member.pid, member.start_time});
-    });
+    return std::any_of(members, members + member_count_max,
+                       [](const MemberRecord& member) { return identity_of(member).alive(); });
 }
 
 // Maps what is there under `name`; nullptr with errno set if that is not a segment of our size and owner.

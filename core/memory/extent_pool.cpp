@@ -78,6 +78,13 @@ bool ExtentPool::free_swept(ExtentId id, std::uint64_t expected) noexcept {
     return true;
 }
 
+void ExtentPool::disown(ExtentId id, std::uint64_t expected) noexcept {
+    ExtentOwner owner = ExtentOwner::unpack(expected);
+    owner.slot = nobodys_slot;
+    // Nothing of it changes but the name. Who assigns it meanwhile, because it was about to be used again, prevails.
+    entry(id).owner.compare_exchange_strong(expected, owner.pack(), std::memory_order_acq_rel);
+}
+
 ExtentId ExtentPool::pop_free(unsigned size_class) noexcept {
     std::atomic<std::uint64_t>& head = segment_->header().free_extents[size_class];
     std::uint64_t seen = head.load(std::memory_order_acquire);

@@ -28,6 +28,9 @@ enum class ExtentKind : std::uint8_t {
     lasting = 6   ///< For the life of the job.
 };
 
+/// In place of a slot: whoever allocated the extent is gone and others may have the slot, but something reaches it.
+inline constexpr std::uint32_t nobodys_slot = 0xFFF;
+
 /// Owner word: kind (4 bits) | allocating slot (12) | domain (6) | VNode (24) | version (18).
 struct ExtentOwner {
     ExtentKind kind{};
@@ -38,6 +41,11 @@ struct ExtentOwner {
 
     [[nodiscard]] static ExtentOwner unpack(std::uint64_t word) noexcept;
     [[nodiscard]] std::uint64_t pack() const noexcept;
+    /// Whether two words of one extent stand for the same allocation, whoever it belongs to.
+    [[nodiscard]] static bool same_use(std::uint64_t a, std::uint64_t b) noexcept {
+        constexpr std::uint64_t slot_bits = 0xFFF0;
+        return ((a ^ b) & ~slot_bits) == 0;
+    }
 };
 
 struct ExtentEntry {
@@ -48,7 +56,8 @@ struct ExtentEntry {
 };
 static_assert(sizeof(ExtentEntry) == 24);
 
-/// Allocator of one process. Threads: one at a time, except free_swept() and for_each(), which any thread may call.
+/// Allocator of one process. Threads: one at a time, except free_swept(), disown() and for_each(), which any thread may
+/// call.
 class ExtentPool {
   public:
     static constexpr unsigned class_min = 8;  ///< 256 bytes
@@ -67,6 +76,9 @@ class ExtentPool {
     void free(ExtentId id) noexcept;
     /// Frees `id` if its owner word still is `expected`; for sweeping after the dead. Returns whether it did.
     bool free_swept(ExtentId id, std::uint64_t expected) noexcept;
+    /// Makes `id` nobody's if its owner word still is `expected`: its allocator is gone, its slot will be used again.
+    /// Whoever has its use may go on, and frees it some day as if it were its own.
+    void disown(ExtentId id, std::uint64_t expected) noexcept;
 
     [[nodiscard]] std::uint64_t offset(ExtentId id) const noexcept { return entry(id).offset; }
     [[nodiscard]] std::byte* data(ExtentId id) const noexcept { return arena_->at(entry(id).offset); }

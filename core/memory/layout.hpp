@@ -17,7 +17,7 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 3;
+inline constexpr std::uint32_t layout_version = 4;
 inline constexpr std::uint32_t member_count_max = 256;
 inline constexpr std::uint32_t node_count_max = 64;
 inline constexpr std::uint32_t domain_count_max = 62;
@@ -83,10 +83,13 @@ struct ControlHeader {
     /// Where the port of each node listens: IPv4 address (32) << 16 | TCP port (16); 0: not known. A port stores its
     /// own, the agents spread it.
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
-    std::atomic<std::uint32_t> once_news;  // 11872  grows when a member asks the port for something to be done once
-    std::uint32_t reserved0;               // 11876
+    std::atomic<std::uint32_t> once_news;   // 11872  grows when a member asks the port for something to be done once
+    std::uint32_t reserved0;                // 11876
+                                            // Of members whose slots others have had since; shown to people.
+    std::atomic<std::uint64_t> past_steps;  // 11880
+    std::atomic<std::uint64_t> past_recoveries;  // 11888
     std::atomic<std::uint64_t>
-        nodes_over;  // 11880  bit n: all members of node n have left in good order, its port says
+        nodes_over;  // 11896  bit n: all members of node n have left in good order, its port says
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -99,10 +102,11 @@ static_assert(offsetof(ControlHeader, outcome_text) == 1096);
 static_assert(offsetof(ControlHeader, settings) == 5192);
 static_assert(offsetof(ControlHeader, service_news) == 11336);
 static_assert(offsetof(ControlHeader, port_addresses) == 11360);
+static_assert(offsetof(ControlHeader, past_steps) == 11880);
 
 /// What a member says of itself; what the others agreed about it is in the view.
 enum class Presence : std::uint32_t {
-    empty = 0,
+    empty = 0,    ///< Nobody's: never used, or nothing is left of who had it.
     claimed = 1,  ///< Slot taken by compare-and-swap, record being filled.
     present = 2,  ///< Attached; identity below is valid.
     leaving = 3   ///< Finished in good order; its process may be gone at any time.
@@ -124,19 +128,18 @@ enum class RetireWish : std::uint32_t {
 /// One member of this node. Each cache line has one kind of writer.
 struct alignas(64) MemberRecord {
     // line 0: doorbell; written by whoever has news for this member
-    std::atomic<std::uint32_t> sleeping;        //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
-    std::atomic<std::uint32_t> attention;       //   4  counts news other than records: views, owners, ends of phases
-    std::atomic<std::uint32_t> new_logs;        //   8  counts logs newly made towards this member
-    std::atomic<std::uint32_t> retire_wanted;   //  12  enum RetireWish
-    std::atomic<std::uint64_t> drain_deadline;  //  16  boot time, ns; 0: none
-    std::array<std::uint64_t, 5> reserved0;     //  24
-    // line 1: identity; written at attach
-    std::atomic<std::uint32_t> presence;     //  64  enum Presence
-    std::uint32_t incarnation;               //  68
-    std::int32_t pid;                        //  72
-    std::uint32_t role;                      //  76  enum MemberRole
-    std::uint64_t start_time;                //  80
-    std::uint64_t order;                     //  88  join ticket: the lower, the older
+    std::atomic<std::uint32_t> sleeping;     //   0  futex word: 1 while the member sleeps, 0 by whoever wakes it
+    std::atomic<std::uint32_t> attention;    //   4  counts news other than records: views, owners, ends of phases
+    std::atomic<std::uint32_t> new_logs;     //   8  counts logs newly made towards this member
+    std::atomic<std::uint32_t> collected;    //  12  incarnation of which the launcher has read the last words
+    std::atomic<std::uint64_t> retire;       //  16  RetireWord, see memory/member_table.hpp
+    std::array<std::uint64_t, 5> reserved0;  //  24
+    // line 1: identity; written by whoever claims the slot, see memory/member_table.hpp
+    std::atomic<std::uint64_t> standing;     //  64  Standing: incarnation, pid, enum Presence
+    std::atomic<std::uint64_t> start_time;   //  72  of the process
+    std::atomic<std::uint64_t> order;        //  80  join ticket: the lower, the older
+    std::atomic<std::uint32_t> role;         //  88  enum MemberRole
+    std::uint32_t reserved1;                 //  92
     std::array<std::uint64_t, 4> reserved2;  //  96
     // line 2: written by the member's service thread
     std::atomic<std::uint64_t> heartbeat;          // 128  counts
@@ -162,9 +165,9 @@ struct alignas(64) MemberRecord {
     std::array<std::uint32_t, 9> reserved6;              // 284
 };
 static_assert(sizeof(MemberRecord) == 320);
-static_assert(offsetof(MemberRecord, presence) == 64);
+static_assert(offsetof(MemberRecord, standing) == 64);
 static_assert(offsetof(MemberRecord, heartbeat) == 128);
-static_assert(offsetof(MemberRecord, drain_deadline) == 16);
+static_assert(offsetof(MemberRecord, retire) == 16);
 static_assert(offsetof(MemberRecord, executing) == 192);
 static_assert(offsetof(MemberRecord, taking) == 232);
 static_assert(offsetof(MemberRecord, fault_signal) == 256);

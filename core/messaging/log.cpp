@@ -20,15 +20,16 @@ tl::expected<void, Failure> LogWriter::add_chunk() {
     if (!extent) return tl::unexpected(std::move(extent.error()));
     auto* header = reinterpret_cast<ChunkHeader*>(pool_->data(*extent));
     header->use = next_use();
-    header->writer = writer_;
-    header->reader = reader_;
+    header->writer = ends_.writer;
+    header->reader = ends_.reader;
     header->extent = *extent;
     for (auto& word : header->released) word.store(0, std::memory_order_relaxed);  // published by assign()
     (reinterpret_cast<Record*>(header) + chunk_first_line)->stamp.store(0, std::memory_order_relaxed);
     pool_->assign(*extent, ExtentKind::chunk, 0, 0);
     const std::uint64_t offset = pool_->offset(*extent);
     if (current_ == nullptr) {
-        head_->store(offset, std::memory_order_release);  // pairs with the acquire load where the reader looks for logs
+        // Pairs with the acquire load where the reader looks for logs.
+        head_->store(LogHead::make(offset, ends_.reader_incarnation).bits, std::memory_order_release);
         is_new_ = true;
     } else {
         Record& link = reinterpret_cast<Record*>(current_)[line_];
@@ -74,15 +75,19 @@ tl::expected<RecordRef, Failure> LogWriter::append_extent(const RecordHead& head
     return place;
 }
 
-void LogWriter::reclaim(bool reader_dead) noexcept {
+void LogWriter::reclaim_payloads() noexcept {
     std::erase_if(payloads_, [this](const Payload& payload) {
         if (!payload.record.released()) return false;
         pool_->free(payload.extent);
         return true;
     });
+}
+
+void LogWriter::reclaim() noexcept {
+    reclaim_payloads();
     // Chunks go in any order, but for the one being written.
     for (auto chunk = chunks_.begin(); chunks_.size() > 1 && chunk != chunks_.end() - 1;) {
-        if (all_released(*chunk, reader_dead)) {
+        if (all_released(*chunk, false)) {
             give_back(*chunk);
             chunk = chunks_.erase(chunk);
         } else {
@@ -91,8 +96,23 @@ void LogWriter::reclaim(bool reader_dead) noexcept {
     }
 }
 
-// Whether nobody reads the chunk any more. The link to the next chunk may stay unreleased when its reader is dead.
-bool LogWriter::all_released(const Chunk& chunk, bool reader_dead) noexcept {
+void LogWriter::close() noexcept {
+    // Relaxed: the reader is gone, and its successor begins only where its own incarnation stands.
+    head_->store(0, std::memory_order_relaxed);
+}
+
+bool LogWriter::reclaim_closed() noexcept {
+    reclaim_payloads();
+    std::erase_if(chunks_, [this](const Chunk& chunk) {
+        if (!all_released(chunk, true)) return false;
+        give_back(chunk);
+        return true;
+    });
+    return chunks_.empty();
+}
+
+// Whether nobody reads the chunk any more. The link to the next chunk may stay unreleased when its reader is gone.
+bool LogWriter::all_released(const Chunk& chunk, bool reader_gone) noexcept {
     std::uint64_t missing = 0;
     std::uint32_t word_of_missing = 0;
     unsigned missing_count = 0;
@@ -102,7 +122,7 @@ bool LogWriter::all_released(const Chunk& chunk, bool reader_dead) noexcept {
         if (bits != 0) missing = bits, word_of_missing = word;
     }
     if (missing_count == 0) return true;
-    if (!reader_dead || missing_count != 1) return false;
+    if (!reader_gone || missing_count != 1) return false;
     const std::uint32_t line = word_of_missing * 64 + static_cast<std::uint32_t>(std::countr_zero(missing));
     return reinterpret_cast<const Record*>(chunk.header)[line].kind() == RecordKind::link;
 }

@@ -66,12 +66,18 @@ struct RecordHead {
     return nullptr;
 }
 
-/// The writing end of one log. Single-threaded, in the member that `writer` names.
+/// Between whom a log is: slots, and the incarnation of the reader's.
+struct LogEnds {
+    std::uint32_t writer{0};
+    std::uint32_t reader{0};
+    std::uint32_t reader_incarnation{0};
+};
+
+/// The writing end of one log. Single-threaded, in the member that `ends.writer` names.
 class LogWriter {
   public:
-    LogWriter(ExtentPool& pool, const Arena& arena, std::atomic<std::uint64_t>& head, std::uint32_t writer,
-              std::uint32_t reader) noexcept
-        : pool_(&pool), arena_(&arena), head_(&head), writer_(writer), reader_(reader) {}
+    LogWriter(ExtentPool& pool, const Arena& arena, std::atomic<std::uint64_t>& head, LogEnds ends) noexcept
+        : pool_(&pool), arena_(&arena), head_(&head), ends_(ends) {}
 
     /// Appends a record with a copy of `size` bytes. Visible to the reader on return.
     [[nodiscard]] tl::expected<RecordRef, Failure> append(const RecordHead& head, const void* data,
@@ -89,8 +95,13 @@ class LogWriter {
     [[nodiscard]] tl::expected<RecordRef, Failure> append_extent(const RecordHead& head, ExtentId extent,
                                                                  std::uint64_t size);
 
-    /// Gives back payloads and chunks whose records are all released. `reader_dead`: nobody follows links any more.
-    void reclaim(bool reader_dead) noexcept;
+    /// Gives back payloads and chunks whose records are all released, but for the chunk being written.
+    void reclaim() noexcept;
+    /// Takes the log out of the directory: its reader is gone. Nothing may be appended after that.
+    void close() noexcept;
+    /// As reclaim(), of a log that is closed: nobody follows links any more, and the last chunk goes too. True if
+    /// nothing is left.
+    bool reclaim_closed() noexcept;
     /// Calls visit(RecordRef) for every record not released, oldest first.
     template <typename Visit>
     void for_each_retained(Visit&& visit) const {
@@ -106,7 +117,7 @@ class LogWriter {
     }
     /// True once after the log got its first chunk: the reader must be told.
     [[nodiscard]] bool take_new() noexcept { return std::exchange(is_new_, false); }
-    [[nodiscard]] std::uint32_t reader() const noexcept { return reader_; }
+    [[nodiscard]] const LogEnds& ends() const noexcept { return ends_; }
 
   private:
     struct Payload {
@@ -124,7 +135,8 @@ class LogWriter {
     [[nodiscard]] tl::expected<RecordRef, Failure> append_large(const RecordHead& head, const void* data,
                                                                 std::uint64_t size);
     [[nodiscard]] tl::expected<void, Failure> add_chunk();
-    [[nodiscard]] static bool all_released(const Chunk& chunk, bool reader_dead) noexcept;
+    [[nodiscard]] static bool all_released(const Chunk& chunk, bool reader_gone) noexcept;
+    void reclaim_payloads() noexcept;
     void give_back(const Chunk& chunk) noexcept;
     void reclaim_some_chunks() noexcept;
     void reclaim_some_payloads() noexcept;
@@ -171,8 +183,7 @@ class LogWriter {
     ExtentPool* pool_;
     const Arena* arena_;
     std::atomic<std::uint64_t>* head_;
-    std::uint32_t writer_;
-    std::uint32_t reader_;
+    LogEnds ends_;
     ChunkHeader* current_{nullptr};
     std::uint64_t use_{0};
     std::uint32_t line_{chunk_lines};
@@ -186,9 +197,9 @@ class LogWriter {
 /// The reading end of one log. Single-threaded, in the member that is its reader.
 class LogReader {
   public:
-    LogReader(const Arena& arena, std::uint64_t first_chunk, std::uint32_t writer) noexcept
-        : arena_(&arena), writer_(writer) {
-        go_to(arena.object<ChunkHeader>(first_chunk));
+    /// `head` must be for the incarnation that reads.
+    LogReader(const Arena& arena, LogHead head, std::uint32_t writer) noexcept : arena_(&arena), writer_(writer) {
+        go_to(arena.object<ChunkHeader>(head.offset()));
     }
 
     /// Calls visit(RecordRef) for each record that has come since; returns how many.
@@ -263,7 +274,8 @@ void scan_chunk(const ExtentPool& pool, ExtentId id, std::uint64_t owner_word, V
         const RecordRef ref{&record, header};
         const bool released = ref.released();
         std::atomic_thread_fence(std::memory_order_acquire);
-        if (pool.owner_word(id) != owner_word) return;  // used again meanwhile: all its records were released
+        // Used again meanwhile: all its records were released. Whose it is may change without that, see disown().
+        if (!ExtentOwner::same_use(pool.owner_word(id), owner_word)) return;
         if (!released && copy.kind() != RecordKind::link) visit(ref, copy);
         line += copy.lines();
     }

@@ -77,6 +77,21 @@ static_assert(sizeof(Record) == 64);
 static_assert(offsetof(Record, sequence) == 24);
 static_assert(offsetof(Record, small) == 40);
 
+/// Word of the log directory: where the log from a writer to a reader begins, and which process in the reader's slot is
+/// meant. A log that was begun for the predecessor is not the successor's: its writer has used chunks of it again, or
+/// is about to. Only the writer stores one that is not 0.
+struct LogHead {
+    std::uint64_t bits{};  ///< incarnation of the reader 24 bits (63..40), arena offset / 64: 40 bits; 0: no log.
+
+    [[nodiscard]] static constexpr LogHead make(std::uint64_t offset, std::uint32_t reader_incarnation) noexcept {
+        return LogHead{std::uint64_t{reader_incarnation & 0xFFFFFF} << 40U | offset / line_size};
+    }
+    [[nodiscard]] constexpr std::uint64_t offset() const noexcept { return (bits & 0xFFFFFFFFFF) * line_size; }
+    [[nodiscard]] constexpr bool is_for(std::uint32_t reader_incarnation) const noexcept {
+        return bits != 0 && bits >> 40U == (reader_incarnation & 0xFFFFFF);
+    }
+};
+
 [[nodiscard]] constexpr std::uint64_t stamp_of(std::uint64_t use, std::uint32_t line) noexcept {
     return use << 10 | line;
 }

@@ -40,7 +40,10 @@ void Runtime::grow(std::uint32_t members) const {
                                                "it with 'pflight run'.",
                                                members)};
 }
-void Runtime::retire() const noexcept { request_retirement(state_->context.segment(), state_->context.slot, 0); }
+void Runtime::retire() const noexcept {
+    const MemberContext& context = state_->context;
+    request_retirement(context.segment(), context.slot, context.incarnation, 0);
+}
 std::uint32_t Runtime::expected_member_count() const noexcept {
     return state_->context.header().expected_members.load(std::memory_order_relaxed);
 }

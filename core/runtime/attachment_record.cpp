@@ -1,6 +1,8 @@
 #include "runtime/attachment_record.hpp"
 
 #include "base/clock.hpp"
+#include "memory/member_table.hpp"
+#include "runtime/retirement.hpp"
 #include "topology/topology.hpp"
 
 #include <csignal>
@@ -10,6 +12,8 @@
 namespace phoenix {
 
 namespace {
+
+constexpr std::uint64_t slot_wait_ns = 30'000'000'000;
 
 // Without a launcher the last member to leave removes what the job has in /dev/shm. One that is stopped will not:
 // nobody is left who would notice, so it is killed as a hung one.
@@ -21,19 +25,48 @@ bool others_will_clean_up(const MemberContext& context) noexcept {
     for (;;) {
         bool stopped = false;
         for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-            const MemberRecord& other = context.segment().member(slot);
-            const auto presence = static_cast<Presence>(other.presence.load(std::memory_order_seq_cst));
-            const bool here = presence == Presence::present || presence == Presence::claimed;
-            if (!here || slot == context.slot || !is_alive({other.pid, other.start_time})) continue;
-            if (!is_stopped(other.pid) || is_traced(other.pid)) return true;
+            const MemberIdentity other = identity_of(context.segment().member(slot));
+            const bool here = other.presence == Presence::present || other.presence == Presence::claimed;
+            if (!here || slot == context.slot || !other.alive()) continue;
+            if (!is_stopped(other.process.pid) || is_traced(other.process.pid)) return true;
             stopped = true;
-            if (boot_time_ns() > start + patience) ProcessHandle{{other.pid, other.start_time}}.signal(SIGKILL);
+            if (boot_time_ns() > start + patience) ProcessHandle{other.process}.signal(SIGKILL);
         }
         const std::uint64_t too_long = start + patience + std::uint64_t{settings.kill_timeout_ms} * 1'000'000;
         if (!stopped || boot_time_ns() > too_long) return false;  // it waits for a device: the names go all the same
         const timespec pause{0, 20'000'000};
         nanosleep(&pause, nullptr);
     }
+}
+
+// Slots of those that have retired come back once the others are through with them.
+bool somebody_retires(const ControlSegment& segment) noexcept {
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberRecord& record = segment.member(slot);
+        if (identity_of(record).presence == Presence::leaving && record.drained.load(std::memory_order_acquire) != 0)
+            return true;
+    }
+    return false;
+}
+
+std::optional<ClaimedSlot> claim_slot_in_time(const MemberContext& context, MemberRole role) noexcept {
+    const std::uint64_t deadline = boot_time_ns() + slot_wait_ns;
+    for (;;) {
+        if (const auto claimed = claim_slot(context.segment(), role)) return claimed;
+        if (!somebody_retires(context.segment()) || boot_time_ns() > deadline) return std::nullopt;
+        const timespec pause{0, 5'000'000};
+        nanosleep(&pause, nullptr);
+    }
+}
+
+Failure table_is_full(const ControlSegment& segment) {
+    std::uint32_t living = 0;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) living += identity_of(segment.member(slot)).alive();
+    return {Errc::refused,
+            fmt::format("The member table of job '{}' is full: {} members live, and slots of members that died are not "
+                        "used again (a job has {} slots); wait until one retires, or restart the job from a "
+                        "checkpoint.",
+                        segment.job_id(), living, member_count_max)};
 }
 
 }  // namespace
@@ -46,37 +79,25 @@ tl::expected<MemberContext, Failure> register_member(MemberRole role) {
     auto settings = load_settings(context.segment());
     if (!settings) return tl::unexpected(std::move(settings.error()));
     context.settings = std::move(*settings);
-    for (std::uint32_t count = 0; count < member_count_max; ++count) {
-        // Ports from above, so that members have the numbers from 0 on.
-        const std::uint32_t slot = role == MemberRole::port ? member_count_max - 1 - count : count;
-        MemberRecord& record = context.segment().member(slot);
-        auto empty = static_cast<std::uint32_t>(Presence::empty);
-        if (!record.presence.compare_exchange_strong(empty, static_cast<std::uint32_t>(Presence::claimed))) continue;
-        const ProcessIdentity self = own_identity();
-        record.pid = self.pid;
-        record.start_time = self.start_time;
-        record.incarnation = 1;
-        record.role = static_cast<std::uint32_t>(role);
-        record.order = context.header().next_order.fetch_add(1, std::memory_order_relaxed);  // only a ticket
-        context.slot = slot;
-        context.incarnation = record.incarnation;
-        const Capabilities capabilities = discover();
-        context.capabilities = capabilities.names();
-        context.oversubscribed =
-            context.header().expected_members.load(std::memory_order_relaxed) > capabilities.cores;  // a hint only
-        record.generation.store(context.failed_members(), std::memory_order_relaxed);  // executes nothing older
-        // Whoever sees `present` sees the identity above.
-        record.presence.store(static_cast<std::uint32_t>(Presence::present), std::memory_order_release);
-        ring_services(context.segment());
-        return context;
-    }
-    return tl::unexpected(Failure{
-        Errc::refused, fmt::format("The member table is full: a job has at most {} members on a node over its life.",
-                                   member_count_max)});
+    const auto claimed = claim_slot_in_time(context, role);
+    if (!claimed) return tl::unexpected(table_is_full(context.segment()));
+    context.slot = claimed->slot;
+    context.incarnation = claimed->incarnation;
+    const Capabilities capabilities = discover();
+    context.capabilities = capabilities.names();
+    context.oversubscribed =
+        context.header().expected_members.load(std::memory_order_relaxed) > capabilities.cores;  // a hint only
+    // Published by announce(). It executes nothing older.
+    context.record().generation.store(context.failed_members(), std::memory_order_relaxed);
+    // Whoever sees it present may send the signal. Ports have no work to hand over.
+    if (role == MemberRole::executes) retire_on_sigterm(context);
+    announce(context.record(), Presence::present);
+    ring_services(context.segment());
+    return context;
 }
 
 void leave_job(MemberContext& context) noexcept {
-    context.record().presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
+    announce(context.record(), Presence::leaving);
     ring_services(context.segment());
     const ControlHeader& header = context.header();
     const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));

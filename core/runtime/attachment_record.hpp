@@ -9,8 +9,9 @@ namespace phoenix {
 
 /// Attaches this process to its job, or founds one, and registers it as a member: ValidateIdentity and
 /// VerifyGovernancePolicies (credential, version, user: attach_or_found), RegisterCapabilities, AddEntityToRegistry (a
-/// free slot, by compare-and-swap). ACTIVE it becomes with the next view, which the coordinator proposes. Ports get the
-/// highest free slot, so that the numbers of those that execute begin at 0.
+/// slot that is nobody's, by compare-and-swap). ACTIVE it becomes with the next view, which the coordinator proposes.
+/// Ports get the highest free slot, so that the numbers of those that execute begin at 0. Waits for a slot while
+/// somebody retires, 30 s at most.
 /// @error refused  The member table is full, or what attach_or_found() refuses. Nothing is left behind.
 [[nodiscard]] tl::expected<MemberContext, Failure> register_member(MemberRole role = MemberRole::executes);
 

@@ -140,8 +140,7 @@ bool DomainState::claim_for_checkpoint(std::atomic<std::uint64_t>& word, std::ui
     if (seen >> 32 == serial) {
         if ((seen >> 12 & 3) == claim_done) return false;
         const auto holder = static_cast<std::uint32_t>(seen & 0xFFF);
-        if (holder != context.slot && !context.seen_dead(holder, context.segment().member(holder).incarnation))
-            return false;
+        if (holder != context.slot && !context.slot_is_gone(holder)) return false;
     }
     return word.compare_exchange_strong(seen, claim_word(serial, claim_taken, context.slot), std::memory_order_acq_rel);
 }

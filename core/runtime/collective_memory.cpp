@@ -68,9 +68,7 @@ bool CollectiveMemory::claim(std::atomic<std::uint64_t>& word, std::uint64_t don
         if ((seen & round_mask) == (done & round_mask)) {
             if (is_done(seen)) return false;
             const auto holder = static_cast<std::uint32_t>(seen >> 4) & 0xFFF;
-            if (holder != context_->slot &&
-                !context_->seen_dead(holder, context_->segment().member(holder).incarnation))
-                return false;
+            if (holder != context_->slot && !context_->slot_is_gone(holder)) return false;
         }
         if (word.compare_exchange_strong(seen, busy, std::memory_order_acq_rel)) return true;
     }
@@ -98,6 +96,7 @@ tl::expected<void, Failure> CollectiveMemory::publish(CollectiveResult& entry, s
 void CollectiveMemory::ring() const noexcept {
     header_->collective_news.fetch_add(1, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the fence in prepare_sleep
+    // Relaxed: one whose ticket is not seen looks for itself when it begins. See ring_members.
     const auto end =
         std::min<std::uint64_t>(context_->header().next_order.load(std::memory_order_relaxed), member_count_max);
     for (std::uint32_t slot = 0; slot < end; ++slot)

@@ -97,8 +97,8 @@ void note_exit(int status) noexcept {
 void forget_fibers() noexcept { own_fibers = nullptr; }
 
 std::optional<std::string> crash_verdict(const MemberContext& context, const View& view) {
-    // Slots are not used twice, so the records of all the dead are still there: the ledger is made anew from them, and
-    // no death is counted twice however often coordinators change.
+    // Slots of those that failed are not used again, so the records of all the dead are still there: the ledger is made
+    // anew from them, and no death is counted twice however often coordinators change.
     CrashLedger ledger;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state != MemberState::failed) continue;
@@ -112,7 +112,7 @@ std::optional<std::string> crash_verdict(const MemberContext& context, const Vie
         const DomainHeader* domain = context.domain_header(key.domain);
         if (domain == nullptr || key.vnode.value >= domain->vnodes) continue;
         const CrashEntry& entry = ledger.record(
-            key, {MemberSlot{slot}, Incarnation{record.incarnation}, static_cast<std::int32_t>(signal), signal != 0});
+            key, {MemberSlot{slot}, view.members[slot].incarnation, static_cast<std::int32_t>(signal), signal != 0});
         if (verdict(entry, committed_serial(context, *domain, key.vnode.value)) == CrashVerdict::go_on) continue;
         const bool checkpoints = domain->checkpoints.load(std::memory_order_relaxed) != 0;
         return fmt::format(

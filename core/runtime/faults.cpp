@@ -4,6 +4,7 @@
 #include "base/process.hpp"
 #include "control/fault_plan.hpp"
 #include "memory/event_ring.hpp"
+#include "memory/member_table.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -21,9 +22,8 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
     const View view = context_->current_view();
     LivenessTable liveness{};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& record = context_->segment().member(slot);
         if (view.members[slot].state == MemberState::active &&
-            (context_->is_port(slot) || !is_alive({record.pid, record.start_time})))
+            (context_->is_port(slot) || !identity_of(context_->segment().member(slot)).alive()))
             liveness[slot] = Liveness::dead;
     }
     if (entry.target == fault_target_coordinator) {
@@ -73,7 +73,9 @@ void FaultWatch::carry_out(const FaultEntry& entry) {
         case FaultKind::kill: kill(getpid(), SIGKILL); return;
         case FaultKind::stop: kill(getpid(), SIGSTOP); return;
         case FaultKind::join: (void)request_growth(context_->segment(), entry.count); return;
-        case FaultKind::retire: request_retirement(context_->segment(), context_->slot, 0); return;
+        case FaultKind::retire:
+            request_retirement(context_->segment(), context_->slot, context_->incarnation, 0);
+            return;
         case FaultKind::move: move_wanted_ = entry.pick + 1; return;
     }
 }

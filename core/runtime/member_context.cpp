@@ -31,6 +31,11 @@ bool MemberContext::seen_dead(std::uint32_t member, std::uint32_t member_incarna
     return entry.state == MemberState::failed || entry.state == MemberState::retired;
 }
 
+bool MemberContext::slot_is_gone(std::uint32_t member) const {
+    const MemberState state = current_view().at(MemberSlot{member}).state;
+    return state == MemberState::failed || state == MemberState::retired;
+}
+
 void MemberContext::ring_sleeping_port() const noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the fence in prepare_sleep
     const std::uint32_t port = header().port.load(std::memory_order_acquire);

@@ -53,7 +53,9 @@ struct MemberContext {
                LocationWord{location_word(domain, vnode).load(std::memory_order_acquire)}.here();
     }
     [[nodiscard]] bool is_port(std::uint32_t member) const noexcept {
-        return segment().member(member).role == static_cast<std::uint32_t>(MemberRole::port);
+        // Relaxed: published with the presence of whoever has the slot.
+        return segment().member(member).role.load(std::memory_order_relaxed) ==
+               static_cast<std::uint32_t>(MemberRole::port);
     }
     [[nodiscard]] NodeId node() const noexcept { return NodeId{header().node_id}; }
     [[nodiscard]] std::uint32_t node_count() const noexcept { return header().node_count; }
@@ -66,6 +68,10 @@ struct MemberContext {
     void ring_all() const noexcept { ring_members(segment()); }
     /// True if the member of that slot and incarnation was seen dead or has retired, by the current view.
     [[nodiscard]] bool seen_dead(std::uint32_t member, std::uint32_t member_incarnation) const;
+
+    /// The same for claims that name a slot only. One that retires leaves no claim behind, because it leaves between
+    /// two steps, and slots of those that failed are not used again: so whoever has the slot is who claimed.
+    [[nodiscard]] bool slot_is_gone(std::uint32_t member) const;
 
     /// Members that have failed so far, by the view in force.
     [[nodiscard]] std::uint32_t failed_members() const;

@@ -34,7 +34,8 @@ void DomainState::load(const std::vector<std::uint32_t>& vnodes) {
         states_[v]->directory_version = at.version();
         // Who had it before is for the timeline only.
         const std::uint32_t before = record(v).executor.exchange(runtime_->context.slot + 1, std::memory_order_relaxed);
-        states_[v]->adopted = before != 0 && view.members[before - 1].state == MemberState::failed;
+        states_[v]->adopted = before != 0 && at.state() == OwnerState::recovering &&
+                              view.members[before - 1].state == MemberState::failed;
         if (states_[v]->adopted) resumed_from_ = before - 1;
         adopted += states_[v]->adopted ? 1 : 0;
         if (before != 0 && at.state() == OwnerState::moving) {

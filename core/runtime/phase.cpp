@@ -124,8 +124,7 @@ void DomainState::handle_news() {
         unwind_all();
         context.throw_if_ended();
     }
-    runtime_->poll();
-    runtime_->mail.leave_logs_of_the_dead(context.current_view());
+    runtime_->part_from_the_gone();
     roll_back_if_needed();
     if (owned_.empty()) runtime_->leave_if_drained();
     if (runtime_->waits_to_retire()) {

@@ -1,13 +1,13 @@
 #include "runtime/port_process.hpp"
 
 #include "base/clock.hpp"
-#include "base/process.hpp"
+#include "control/port_address.hpp"
+#include "memory/member_table.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/port.hpp"
 #include "runtime/sweep.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -31,22 +31,6 @@ std::string common_job_id(const MemberContext& context) {
     return id;
 }
 
-std::uint64_t packed_address(std::string_view text) {
-    const std::size_t colon = text.rfind(':');
-    in_addr address{};
-    if (colon == std::string_view::npos ||
-        inet_pton(AF_INET, std::string{text.substr(0, colon)}.c_str(), &address) != 1)
-        return 0;
-    const auto port = static_cast<std::uint16_t>(std::strtoul(text.substr(colon + 1).data(), nullptr, 10));
-    return std::uint64_t{ntohl(address.s_addr)} << 16 | port;
-}
-
-std::string text_of_address(std::uint64_t packed) {
-    const auto address = static_cast<std::uint32_t>(packed >> 16);
-    return fmt::format("{}.{}.{}.{}:{}", address >> 24, address >> 16 & 0xFF, address >> 8 & 0xFF, address & 0xFF,
-                       packed & 0xFFFF);
-}
-
 }  // namespace
 
 PortProcess::PortProcess(MemberContext context)
@@ -68,7 +52,7 @@ tl::expected<void, Failure> PortProcess::open() {
     hub_ = std::move(*hub);
     links_.use(*hub_);
     ControlHeader& header = context_.header();
-    header.port_addresses[context_.node().value].store(packed_address(hub_->address()), std::memory_order_release);
+    header.port_addresses[context_.node().value].store(packed_port_address(hub_->address()), std::memory_order_release);
     header.port.store(context_.slot + 1, std::memory_order_release);
     context_.ring_all();
     const std::uint64_t now = boot_time_ns();
@@ -94,7 +78,6 @@ bool PortProcess::work() {
         last_look_ns_ = now;
         const View view = context_.current_view();
         active_ = view.is_active(MemberSlot{context_.slot});
-        mail_.leave_logs_of_the_dead(view);
         connect_to_peers();
         find_domains();
         look_at_outcome();
@@ -112,6 +95,9 @@ bool PortProcess::work() {
             if (news) at->progress.work();
         }
     once_.work();
+    if (news)
+        mail_.part_from_the_gone(context_.current_view(),
+                                 [this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
     if (now > last_sweep_ns_ + sweep_period_ns) {
         last_sweep_ns_ = now;
         mail_.sweep([this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
@@ -157,7 +143,7 @@ void PortProcess::connect_to_peers() {
         }
         tried_address_[node] = address;
         tried_ns_[node] = now;
-        (void)hub_->connect(NodeId{node}, text_of_address(address));
+        (void)hub_->connect(NodeId{node}, port_address_text(address));
     }
 }
 
@@ -206,11 +192,11 @@ bool PortProcess::members_have_left() const {
     bool somebody = false;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_.segment().member(slot);
-        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        if (presence == Presence::empty || context_.is_port(slot)) continue;
-        if (presence == Presence::leaving) {
+        const MemberIdentity who = identity_of(record);
+        if (who.incarnation == 0 || who.role == MemberRole::port) continue;
+        if (who.presence == Presence::leaving || who.presence == Presence::empty) {
             somebody = somebody || record.drained.load(std::memory_order_acquire) == 0;
-        } else if (is_alive({record.pid, record.start_time})) {
+        } else if (who.alive()) {
             return false;
         }
     }

@@ -46,6 +46,10 @@ std::span<const std::byte> committed_bytes(const MemberContext& context, const E
     return {context.arena().at(place.offset + commit.at * place.buffer_bytes), place.buffer_bytes};
 }
 
+std::uint64_t state_digest(std::span<const std::byte> payload) noexcept {
+    return XXH3_64bits(payload.data(), payload.size());
+}
+
 StatePieces state_pieces(const MemberContext& context, const ExtentPool& pool, const DomainHeader& domain,
                          std::uint32_t vnode, std::span<const std::byte> meta) {
     StatePieces result;
@@ -95,7 +99,7 @@ tl::expected<std::byte*, Failure> room_for_part(const MemberContext& context, Ex
 tl::expected<void, Failure> store_state(const MemberContext& context, ExtentPool& pool, const DomainHeader& domain,
                                         std::uint32_t vnode, const StateHead& head,
                                         std::span<const std::byte> payload) {
-    if (XXH3_64bits(payload.data(), payload.size()) != head.digest) return damaged(domain, vnode, "damaged");
+    if (state_digest(payload) != head.digest) return damaged(domain, vnode, "damaged");
     if (payload.size() < domain.slot_size + head.channel_bytes) return damaged(domain, vnode, "incomplete");
     VNodeRecord& record = context.vnode_record(domain, vnode);
     free_state(pool, domain, record);

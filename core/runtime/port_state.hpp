@@ -18,6 +18,8 @@ namespace phoenix {
 /// Commit and field states of a VNode that nobody executes.
 [[nodiscard]] std::vector<std::byte> state_meta(const DomainHeader& domain, VNodeRecord& record);
 
+[[nodiscard]] std::uint64_t state_digest(std::span<const std::byte> payload) noexcept;
+
 struct StatePieces {
     std::vector<std::span<const std::byte>> pieces;  ///< Valid while nobody executes the VNode.
     std::uint64_t digest{};                          ///< XXH3 of them all.

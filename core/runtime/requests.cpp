@@ -1,6 +1,7 @@
 #include "runtime/requests.hpp"
 
 #include "base/process.hpp"
+#include "memory/member_table.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/domain_layout.hpp"
 #include "runtime/member_context.hpp"
@@ -13,13 +14,14 @@ namespace phoenix {
 void ring_members(const ControlSegment& segment) noexcept {
     const auto ring = [&](std::uint32_t slot) {
         MemberRecord& member = segment.member(slot);
-        const auto presence = static_cast<Presence>(member.presence.load(std::memory_order_relaxed));
+        // Relaxed: one that comes or goes right now looks for itself.
+        const Presence presence = Standing{member.standing.load(std::memory_order_relaxed)}.presence();
         // Those that leave may be waiting for the view that retires them.
         if (presence == Presence::present || presence == Presence::leaving) ring_attention(member);
     };
-    // The lowest free slot is taken first, so those beyond the last ticket have never been used.
+    // The lowest free slot is taken first, after a ticket was drawn: those beyond the last one were never used.
     const auto end =
-        std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire) + 1, member_count_max);
+        std::min<std::uint64_t>(segment.header().next_order.load(std::memory_order_acquire), member_count_max);
     for (std::uint32_t slot = 0; slot < end; ++slot) ring(slot);
     // A port takes the highest free slot.
     const std::uint32_t port = segment.header().port.load(std::memory_order_acquire);
@@ -39,11 +41,9 @@ bool request_growth(const ControlSegment& segment, std::uint32_t members) noexce
     return true;
 }
 
-void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::uint64_t deadline_ns) noexcept {
-    MemberRecord& member = segment.member(slot);
-    member.drain_deadline.store(deadline_ns, std::memory_order_release);
-    member.retire_wanted.store(static_cast<std::uint32_t>(RetireWish::wanted), std::memory_order_release);
-    ring_services(segment);
+void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::uint32_t incarnation,
+                        std::uint64_t deadline_ns) noexcept {
+    if (ask_to_retire(segment.member(slot), incarnation, deadline_ns)) ring_services(segment);
 }
 
 tl::expected<void, Failure> request_move(const ControlSegment& segment, const Arena& arena, std::uint32_t domain,

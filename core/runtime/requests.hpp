@@ -19,7 +19,8 @@ bool request_growth(const ControlSegment& segment, std::uint32_t members) noexce
 
 /// Asks that the member in `slot` drain and leave. If it still owns anything at `deadline_ns` (boot time; 0: no hurry)
 /// it is killed and recovered like a dead one.
-void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::uint64_t deadline_ns) noexcept;
+void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::uint32_t incarnation,
+                        std::uint64_t deadline_ns) noexcept;
 
 /// Asks that VNode `vnode` of domain `domain` move to `member` at its next step boundary.
 /// @error invalid_argument  No such domain, VNode or member, or the member does not take VNodes; says which there are.

@@ -3,6 +3,7 @@
 #include "base/process.hpp"
 #include "checkpoint/hdf5_file.hpp"
 #include "memory/event_ring.hpp"
+#include "memory/member_table.hpp"
 #include "memory/once_cells.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/attachment_record.hpp"
@@ -19,6 +20,7 @@
 #include <exception>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <utility>
 
 namespace phoenix::detail {
 
@@ -85,7 +87,6 @@ RuntimeState::RuntimeState(int& argc, char**& argv, World* the_world)
       faults(context) {
     shown_segment = &context.segment();
     install_last_words(context, fibers);
-    retire_on_sigterm(context);
     record_event(context.segment(), EventKind::member_joined, context.slot, static_cast<std::uint64_t>(getpid()));
     service = std::make_unique<Service>(context);
     if (!context.settings.checkpoint_directory.empty()) checkpoint::keep_hdf5_out_of_exit();
@@ -108,12 +109,17 @@ RuntimeState::~RuntimeState() {
 void RuntimeState::wait_until_active() {
     for (;;) {
         const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
-        if (context.current_view().is_active(MemberSlot{context.slot})) return;
+        const MemberEntry entry = context.current_view().at(MemberSlot{context.slot});
+        // In a slot that was used before it is the predecessor who is meant until then. One that was asked to retire
+        // at once may be DRAINING before it has seen itself ACTIVE.
+        const bool admitted = entry.state == MemberState::active || entry.state == MemberState::draining;
+        if (admitted && entry.incarnation.value == context.incarnation) return;
         wait_for_news(attention);
     }
 }
 
 std::size_t RuntimeState::poll() {
+    if (waits_to_retire_) return 0;  // its logs may be closed and used otherwise any time
     return mail.poll([this](const RecordRef& ref) {
         const std::uint32_t index = ref.record->domain();
         if (index >= domain_count_max) return;
@@ -123,6 +129,20 @@ std::size_t RuntimeState::poll() {
             space->arrive(ref);
         }
     });
+}
+
+void RuntimeState::poll_and_part() {
+    const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
+    if (attention == std::exchange(attention_parted_, attention))
+        poll();
+    else
+        part_from_the_gone();
+}
+
+void RuntimeState::part_from_the_gone() {
+    poll();  // before the view is read
+    mail.part_from_the_gone(context.current_view(),
+                            [this](const Record& record) { return consumed_by_commit(context, pool, record); });
 }
 
 void RuntimeState::sweep() {
@@ -218,7 +238,7 @@ void RuntimeState::leave_if_drained() {
         if (!drained(context)) return;
         waits_to_retire_ = true;
         mine.drained.store(1, std::memory_order_release);
-        mine.presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
+        announce(mine, Presence::leaving);
         ring_services(context.segment());
     }
     if (context.current_view().at(MemberSlot{context.slot}).state == MemberState::retired) {
@@ -236,6 +256,7 @@ void RuntimeState::leave_if_drained() {
 void RuntimeState::wait_for_news(std::uint32_t attention_before) {
     context.throw_if_ended();
     pass_news_on();
+    part_from_the_gone();
     MemberRecord& mine = context.record();
     prepare_sleep(mine);
     if (mine.attention.load(std::memory_order_acquire) != attention_before) {

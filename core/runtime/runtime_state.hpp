@@ -42,6 +42,10 @@ class RuntimeState {
 
     /// Reads all logs; records go to the domains and spaces that know their destinations.
     std::size_t poll();
+    /// poll(), and after news the parting from members that are gone (Mailroom::part_from_the_gone): their slots are
+    /// used again only when everybody has done this. Between steps, or while nothing of this member runs.
+    void poll_and_part();
+    void part_from_the_gone();
     /// Sets bits of records whose receivers' commits consumed them, and gives their memory back.
     void sweep();
     /// Bytes to last for the life of the job, filled.
@@ -82,6 +86,7 @@ class RuntimeState {
 
   private:
     std::uint32_t service_news_seen_{0};
+    std::uint32_t attention_parted_{0};
     bool waits_to_retire_{false};
     /// Claimed on this node: whether the home node lets this node do it. Asks if nobody has.
     [[nodiscard]] bool is_our_turn(OnceCell& cell) const;

@@ -4,7 +4,7 @@
 #include "memory/event_ring.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/crash_report.hpp"
-#include "runtime/sweep.hpp"
+#include "runtime/vacating.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -26,7 +26,7 @@ HangLimits hang_limits(const Settings& settings) {
     return {settings.heartbeat_misses_max, std::uint64_t{settings.heartbeat_period_ms} * 2'000'000};
 }
 
-PublishedState published_state(Presence presence) {
+PublishedState published_state(Presence presence) noexcept {
     switch (presence) {
         case Presence::present: return PublishedState::active;
         case Presence::leaving: return PublishedState::leaving;
@@ -80,8 +80,7 @@ void Service::loop() noexcept {
 void Service::wait_for_news() {
     std::vector<pollfd> entries{{kick_.get(), POLLIN, 0}};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-        if (processes_[slot] && processes_[slot]->valid() && liveness_[slot] != Liveness::dead)
-            entries.push_back({processes_[slot]->descriptor(), POLLIN, 0});
+        if (processes_[slot].valid()) entries.push_back({processes_[slot].descriptor(), POLLIN, 0});
     const bool more = context_.access.arena.populate_some(populate_batch);
     const bool starting = !placement_was_open_;
     const int timeout = more ? 0 : starting ? 2 : static_cast<int>(context_.settings.heartbeat_period_ms);
@@ -98,15 +97,31 @@ void Service::look_at_members() {
 
 void Service::look_at_member(std::uint32_t slot) {
     const MemberRecord& record = context_.segment().member(slot);
-    const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-    if (presence == Presence::empty || presence == Presence::claimed) return;
-    if (!processes_[slot])
-        processes_[slot] = std::make_unique<ProcessHandle>(ProcessIdentity{record.pid, record.start_time});
-    if (liveness_[slot] == Liveness::dead || !processes_[slot]->dead()) return;
+    const MemberIdentity before = std::exchange(known_[slot], identity_of(record));
+    MemberIdentity& now = known_[slot];
+    const bool changed = now.incarnation != before.incarnation;
+    // One that came or left is to be decided about, which may take a look at the words.
+    if (changed || now.presence != before.presence) look_again_ = true;
+    if (changed) {
+        processes_[slot] = {};
+        liveness_[slot] = Liveness::alive;
+        killed_ns_[slot] = 0;
+    }
+    if (!now.attached() || liveness_[slot] == Liveness::dead) return;
+    if (!before.attached() || changed) processes_[slot] = ProcessHandle{now.process};
+    if (!processes_[slot].dead()) return;
     liveness_[slot] = Liveness::dead;
-    // Read again: it may have said that it leaves after we looked, and died after that.
-    const auto last = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-    if (last != Presence::leaving) deaths_.store(true, std::memory_order_relaxed);  // read at the end only
+    processes_[slot] = {};
+    // Read again: it may have said that it leaves after we looked, and died after that; or it did so long ago and its
+    // slot is free by now.
+    const MemberIdentity last = identity_of(record);
+    if (last.incarnation == now.incarnation) now = last;
+    if (now.presence == Presence::present) deaths_.store(true, std::memory_order_relaxed);  // read at the end only
+}
+
+// Known, and not seen dead.
+bool Service::watched(std::uint32_t slot) const noexcept {
+    return slot != context_.slot && known_[slot].attached() && liveness_[slot] != Liveness::dead;
 }
 
 void Service::beat_and_watch() {
@@ -117,11 +132,11 @@ void Service::beat_and_watch() {
     // The first beats of the others may not be seen yet after a late tick of our own; counts start anew then.
     (void)hangs_.begin_tick(now);
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        if (!processes_[slot] || liveness_[slot] == Liveness::dead) continue;
+        if (!watched(slot)) continue;
         const MemberRecord& record = context_.segment().member(slot);
-        HeartbeatSample sample{MemberSlot{slot}, Incarnation{record.incarnation},
+        HeartbeatSample sample{MemberSlot{slot}, Incarnation{known_[slot].incarnation},
                                record.heartbeat.load(std::memory_order_relaxed), false};
-        sample.traced = hangs_.suspects(sample.slot) && is_traced(record.pid);
+        sample.traced = hangs_.suspects(sample.slot) && is_traced(known_[slot].process.pid);
         liveness_[slot] = hangs_.observe(sample);
     }
 }
@@ -131,13 +146,9 @@ void Service::register_members() {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberEntry& entry = view_.members[slot];
         if (entry.state == MemberState::empty) continue;
-        const RegisteredMember* known = members_.find(MemberSlot{slot});
-        if (known != nullptr && known->incarnation == entry.incarnation) {
-            if (known->state != entry.state) (void)members_.set_state(MemberSlot{slot}, entry.incarnation, entry.state);
-        } else {
-            (void)members_.put({MemberSlot{slot}, entry.state, entry.incarnation, context_.segment().member(slot).pid,
-                                context_.capabilities});
-        }
+        if (!members_.set_state(MemberSlot{slot}, entry.incarnation, entry.state))
+            (void)members_.put({MemberSlot{slot}, entry.state, entry.incarnation,
+                                identity_of(context_.segment().member(slot)).process.pid, context_.capabilities});
     }
 }
 
@@ -155,15 +166,15 @@ Observation Service::observe() {
         // After the view was read: whoever it names has a process that we know, and one that came since is looked at
         // too.
         if (slot != context_.slot) look_at_member(slot);
+        const MemberIdentity who = slot == context_.slot ? identity_of(record) : known_[slot];
+        const RetireWord wish = retire_word(record);
         observation.liveness[slot] = liveness_[slot];
-        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        observation.published[slot] = {
-            published_state(presence),
-            Incarnation{record.incarnation},
-            record.order,
-            record.retire_wanted.load(std::memory_order_acquire) == static_cast<std::uint32_t>(RetireWish::wanted),
-            record.taking.load(std::memory_order_acquire),
-            record.role == static_cast<std::uint32_t>(MemberRole::port)};
+        observation.published[slot] = {published_state(who.presence),
+                                       Incarnation{who.incarnation},
+                                       who.order,
+                                       wish.is_of(who.incarnation) && wish.wish() == RetireWish::wanted,
+                                       record.taking.load(std::memory_order_acquire),
+                                       who.role == MemberRole::port};
         taking = (taking ^ observation.published[slot].taking) * 0x100000001B3ULL;
     }
     const ControlHeader& header = context_.header();
@@ -251,13 +262,13 @@ void Service::kill_hung(MemberSlot slot) {
         since = now;
         record_event(context_.segment(), EventKind::member_hung, slot.value, 0);
     }
-    processes_[slot.value]->signal(SIGKILL);
+    processes_[slot.value].signal(SIGKILL);
     if (now < since + std::uint64_t{context_.settings.kill_timeout_ms} * 1'000'000) return;
     context_.fail_quietly(
         Errc::system,
         fmt::format("Member {} (process {}) hangs and does not die when killed (it may wait for a device); its "
                     "VNodes cannot be taken over safely. Restart from the last checkpoint on another node.",
-                    slot.value, context_.segment().member(slot.value).pid));
+                    slot.value, known_[slot.value].process.pid));
 }
 
 bool Service::propose(const View& next) {
@@ -328,23 +339,23 @@ void Service::request_moves(const std::vector<Move>& moves) {
 }
 
 void Service::refuse_to_retire(MemberSlot slot) {
-    auto wish = static_cast<std::uint32_t>(RetireWish::wanted);
-    context_.segment()
-        .member(slot.value)
-        .retire_wanted.compare_exchange_strong(wish, static_cast<std::uint32_t>(RetireWish::refused),
-                                               std::memory_order_acq_rel);
+    MemberRecord& record = context_.segment().member(slot.value);
+    RetireWord wish = retire_word(record);
+    const std::uint32_t incarnation = identity_of(record).incarnation;
+    if (wish.is_of(incarnation) && wish.wish() == RetireWish::wanted)
+        record.retire.compare_exchange_strong(wish.bits, RetireWord::make(incarnation, RetireWish::refused, 0).bits,
+                                              std::memory_order_acq_rel);
 }
 
 // This member has drained and waits to be retired, but nobody is left to do that. See Observation::waits_to_retire.
 void Service::come_back(const View& next) {
-    std::atomic<std::uint32_t>& presence = context_.record().presence;
-    presence.store(static_cast<std::uint32_t>(Presence::present), std::memory_order_seq_cst);
+    announce(context_.record(), Presence::present);
     if (propose(next)) {
         refuse_to_retire(MemberSlot{context_.slot});
         // Release: the main thread takes VNodes again, by the view that was made before.
         context_.record().drained.store(0, std::memory_order_release);
     } else {
-        presence.store(static_cast<std::uint32_t>(Presence::leaving), std::memory_order_seq_cst);
+        announce(context_.record(), Presence::leaving);
     }
     ring_services(context_.segment());
 }
@@ -355,12 +366,12 @@ void Service::watch_drains() {
     if (!context_.job_running() || !coordinates()) return;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const std::uint64_t deadline = context_.segment().member(slot).drain_deadline.load(std::memory_order_acquire);
-        if (view_.members[slot].state != MemberState::draining || slot == context_.slot || deadline == 0 ||
-            now < deadline || !processes_[slot] || liveness_[slot] == Liveness::dead)
+        const RetireWord wish = retire_word(context_.segment().member(slot));
+        if (view_.members[slot].state != MemberState::draining || !wish.is_of(known_[slot].incarnation) ||
+            wish.deadline_ns() == 0 || now < wish.deadline_ns() || !watched(slot))
             continue;
         record_event(context_.segment(), EventKind::drain_timed_out, slot, 0);
-        processes_[slot]->signal(SIGKILL);
+        processes_[slot].signal(SIGKILL);
     }
 }
 
@@ -372,14 +383,35 @@ bool Service::coordinates() const {
     return coordinator_of(view_, liveness) == MemberSlot{context_.slot};
 }
 
-// The coordinator's, now and then, until nothing is left. If it dies another goes on.
+// The coordinator's, now and then, until nothing is left. If it dies another goes on. One that waits to be retired may
+// see itself in its place still, but others decide already.
 void Service::sweep() {
-    if (swept_view_ == view_.number.value || !coordinates()) return;
+    if (swept_view_ == view_.number.value || !coordinates() ||
+        context_.record().drained.load(std::memory_order_acquire) != 0)
+        return;
     const std::uint64_t now = boot_time_ns();
     if (now - last_sweep_ns_ < sweep_period_ns) return;
     last_sweep_ns_ = now;
     const std::uint64_t number = view_.number.value;
-    if (!sweep_after_the_dead(context_, pool_, view_)) swept_view_ = number;
+    const SweepResult swept = sweep_after_the_dead(context_, pool_, view_);
+    if (!vacate_slots(swept) && !swept.left) swept_view_ = number;
+}
+
+// True if slots of retired members are left that cannot be given back yet.
+bool Service::vacate_slots(const SweepResult& swept) {
+    std::array<PublishedMember, member_count_max> published{};
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        published[slot] = {published_state(known_[slot].presence), Incarnation{known_[slot].incarnation}};
+    const RemainsTable remains = find_remains(context_, view_, swept);
+    for (const MemberSlot slot : vacant_slots(view_, published, liveness_, remains)) {
+        (void)vacate_slot(context_.segment(), slot.value, known_[slot.value].incarnation);
+        look_at_member(slot.value);
+    }
+    bool waiting = false;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
+        waiting = waiting ||
+                  (view_.members[slot].state == MemberState::retired && known_[slot].presence == Presence::leaving);
+    return waiting;
 }
 
 void Service::check_deadlock() {

@@ -5,12 +5,13 @@
 #include "membership/heartbeat.hpp"
 #include "membership/reconcile.hpp"
 #include "membership/registry.hpp"
+#include "memory/member_table.hpp"
 #include "runtime/deadlock.hpp"
 #include "runtime/member_context.hpp"
+#include "runtime/sweep.hpp"
 
 #include <array>
 #include <atomic>
-#include <memory>
 #include <thread>
 #include <vector>
 
@@ -44,6 +45,7 @@ class Service {
     /// False if nothing was to be done.
     [[nodiscard]] bool carry_out(const Decision& decision);
     void kill_hung(MemberSlot slot);
+    [[nodiscard]] bool watched(std::uint32_t slot) const noexcept;
     /// False if another view came first.
     bool propose(const View& next);
     void change_owners(const std::vector<Reassign>& reassigns);
@@ -55,14 +57,16 @@ class Service {
     void check_deadlock();
     [[nodiscard]] bool coordinates() const;
     void sweep();
+    [[nodiscard]] bool vacate_slots(const SweepResult& swept);
 
     MemberContext& context_;
     FileDescriptor kick_;
     ExtentPool pool_;  ///< For sweeping only; the main thread has its own.
     HangDetector hangs_;
     DeadlockWatch deadlocks_;
-    std::array<std::unique_ptr<ProcessHandle>, member_count_max> processes_;
-    LivenessTable liveness_{};
+    std::array<MemberIdentity, member_count_max> known_;     ///< Who has each slot, as of the last look.
+    std::array<ProcessHandle, member_count_max> processes_;  ///< Of those not seen dead.
+    LivenessTable liveness_{};                               ///< Of the processes in `known_`.
     View view_;
     MemberRegistry members_;
     std::vector<DomainObservation> domains_;
@@ -70,7 +74,7 @@ class Service {
     std::array<std::uint64_t, member_count_max> killed_ns_{};       ///< When a hung member was killed first.
     std::uint64_t last_tick_ns_{0};
     std::uint64_t last_sweep_ns_{0};
-    std::uint64_t swept_view_{0};  ///< Nothing is left of those that were gone by this view.
+    std::uint64_t swept_view_{0};  ///< Nothing is left of those that were gone by this view, and their slots are free.
     std::uint64_t looked_at_words_of_view_{~std::uint64_t{0}};
     std::uint32_t looked_at_domains_{0};
     bool placement_was_open_{false};

@@ -186,7 +186,7 @@ void SpaceState::file(std::uint32_t vnode, const RecordRef& ref) {
 
 std::optional<SpaceMessage> SpaceState::try_receive() {
     runtime_->context.throw_if_ended();
-    runtime_->poll();
+    runtime_->poll_and_part();
     for (std::size_t looks = arrivals_.size(); looks > 0; --looks) {
         const auto [vnode, peer] = arrivals_.front();
         arrivals_.pop_front();

@@ -5,7 +5,7 @@
 
 #include <phoenix/domain.hpp>
 
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -14,7 +14,7 @@ namespace phoenix {
 namespace {
 
 bool gone(const View& view, std::uint32_t slot) noexcept {
-    if (slot >= member_count_max) return false;
+    if (slot >= member_count_max) return slot == nobodys_slot;
     const MemberState state = view.members[slot].state;
     return state == MemberState::failed || state == MemberState::retired;
 }
@@ -36,32 +36,57 @@ bool reached_by_commit(const MemberContext& context, ExtentId id, const ExtentOw
     return record.select.load(std::memory_order_relaxed) != select;
 }
 
-struct Found {
-    std::vector<std::pair<ExtentId, std::uint64_t>> payloads;
-    std::array<bool, member_count_max> has_chunks{};
-    bool left{false};
+struct Payload {
+    ExtentId id;
+    std::uint64_t word;
 };
 
-void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& view, ExtentId id, std::uint64_t word,
-                 Found& found) {
-    const std::uint32_t slot = ExtentOwner::unpack(word).slot;
-    const auto& header = *reinterpret_cast<const ChunkHeader*>(pool.data(id));
-    const bool reader_through = gone(view, header.reader) ||
-                                (header.reader < member_count_max &&
-                                 context.segment().log_head(header.reader, slot).load(std::memory_order_acquire) == 0);
-    bool all = reader_through;
-    if (reader_through)
-        scan_chunk(pool, id, word, [&](const RecordRef& ref, const Record& head) {
-            if (ref.released()) return;
-            if (consumed_by_commit(context, pool, head)) {
-                ref.release();
-            } else {
-                all = false;
-            }
-        });
-    if (all && pool.free_swept(id, word)) return;
-    found.has_chunks[slot] = true;
-    found.left = true;
+struct Found {
+    std::vector<Payload> payloads;
+    std::vector<ExtentId> reached;  ///< Payloads of records that are not released.
+    SweepResult result;
+};
+
+// Whoever reads the log that the chunk belongs to is gone, or has said that it is through with it.
+bool reader_through(const MemberContext& context, const View& view, const ChunkHeader& header, std::uint32_t writer) {
+    if (writer >= member_count_max || header.reader >= member_count_max || gone(view, header.reader)) return true;
+    const LogHead head{context.segment().log_head(header.reader, writer).load(std::memory_order_acquire)};
+    return !head.is_for(view.members[header.reader].incarnation.value);
+}
+
+void sweep_chunk(const MemberContext& context, ExtentPool& pool, const View& view, Payload chunk, Found& found) {
+    const std::uint32_t slot = ExtentOwner::unpack(chunk.word).slot;
+    const bool through =
+        reader_through(context, view, *reinterpret_cast<const ChunkHeader*>(pool.data(chunk.id)), slot);
+    bool all = through;
+    scan_chunk(pool, chunk.id, chunk.word, [&](const RecordRef& ref, const Record& head) {
+        if (ref.released()) return;
+        if (through && consumed_by_commit(context, pool, head)) {
+            ref.release();
+            return;
+        }
+        all = false;
+        if (head.kind() == RecordKind::extent_payload) found.reached.push_back(head.large.extent);
+    });
+    if (all && pool.free_swept(chunk.id, chunk.word)) return;
+    found.result.left = true;
+    if (through)
+        pool.disown(chunk.id, chunk.word);
+    else
+        found.result.in_logs[slot] = true;
+}
+
+// Payloads are reached by records only, published ones: their allocators are gone.
+void sweep_payloads(ExtentPool& pool, Found& found) {
+    std::sort(found.reached.begin(), found.reached.end());
+    for (const Payload& payload : found.payloads) {
+        if (!std::binary_search(found.reached.begin(), found.reached.end(), payload.id)) {
+            (void)pool.free_swept(payload.id, payload.word);
+            continue;
+        }
+        found.result.left = true;
+        pool.disown(payload.id, payload.word);
+    }
 }
 
 }  // namespace
@@ -94,26 +119,27 @@ bool consumed_by_commit(const MemberContext& context, const ExtentPool& pool, co
            intact();
 }
 
-bool sweep_after_the_dead(const MemberContext& context, ExtentPool& pool, const View& view) {
+SweepResult sweep_after_the_dead(const MemberContext& context, ExtentPool& pool, const View& view) {
     Found found;
     pool.for_each([&](ExtentId id, std::uint64_t word, const ExtentOwner& owner) {
         if (!gone(view, owner.slot)) return;
         switch (owner.kind) {
             case ExtentKind::cached: pool.free_swept(id, word); break;
-            case ExtentKind::chunk: sweep_chunk(context, pool, view, id, word, found); break;
-            case ExtentKind::payload: found.payloads.emplace_back(id, word); break;
+            case ExtentKind::chunk: sweep_chunk(context, pool, view, {id, word}, found); break;
+            case ExtentKind::payload: found.payloads.push_back({id, word}); break;
             case ExtentKind::state:
-                if (!reached_by_commit(context, id, owner)) pool.free_swept(id, word);
+                if (reached_by_commit(context, id, owner))
+                    pool.disown(id, word);
+                else
+                    pool.free_swept(id, word);
                 break;
             case ExtentKind::unborn:
             case ExtentKind::free:
             case ExtentKind::lasting: break;
         }
     });
-    // Payloads are reached by records only: without chunks there are none, published or not.
-    for (const auto& [id, word] : found.payloads)
-        if (!found.has_chunks[ExtentOwner::unpack(word).slot]) pool.free_swept(id, word);
-    return found.left;
+    sweep_payloads(pool, found);
+    return found.result;
 }
 
 }  // namespace phoenix

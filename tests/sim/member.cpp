@@ -1,4 +1,4 @@
-/// The worker of a simulated member: executes VNodes. Its service thread is in service.cpp.
+/// The worker of a simulated member: executes VNodes. Its logs are in mail.cpp, its service thread in service.cpp.
 
 #include "sim/member.hpp"
 
@@ -15,6 +15,8 @@ Task Member::worker() {
         co_await look;
         Task reading = poll();
         co_await reading;
+        Task parting = part();
+        co_await parting;
         for (std::uint32_t v = 0; v < world_.options().vnodes; ++v) {
             if (executions_[v] && !process_.leave_requested) {
                 Task step = advance(v);
@@ -86,18 +88,16 @@ Task Member::adopt(std::uint32_t vnode, DirectoryWord word) {
     }
     execution.state = execution.commit.state;
     execution.step = execution.commit.steps;
-    for (std::uint32_t writer = 0; writer < slot_max; ++writer) {
-        for (std::uint32_t reader = 0; reader < slot_max; ++reader) {
-            const bool skipped = world_.planted(Plant::no_scan_on_adoption) && reader != slot_;
-            if (skipped || world_.memory.logs[writer][reader].empty()) {
-                continue;
-            }
-            co_await world_.op();
-            const std::vector<Record>& log = world_.memory.logs[writer][reader];
-            for (std::size_t index = 0; index < log.size(); ++index) {
-                if (log[index].destination == vnode && !log[index].released) {
-                    accept(execution, log[index], Location{writer, reader, index});
-                }
+    for (std::size_t chain = 0; chain < world_.memory.chains.size(); ++chain) {
+        const bool skipped = world_.planted(Plant::no_scan_on_adoption) && world_.memory.chains[chain].reader != slot_;
+        if (skipped || world_.memory.chains[chain].used_up()) {
+            continue;
+        }
+        co_await world_.op();
+        const Chain& log = world_.memory.chains[chain];
+        for (std::size_t index = log.recycled; index < log.records.size(); ++index) {
+            if (log.records[index].destination == vnode && !log.records[index].released) {
+                accept(execution, log.records[index], Location{chain, index});
             }
         }
     }
@@ -110,33 +110,13 @@ Task Member::adopt(std::uint32_t vnode, DirectoryWord word) {
     executions_[vnode] = std::move(execution);
 }
 
-Task Member::poll() {
-    for (std::uint32_t writer = 0; writer < slot_max; ++writer) {
-        if (cursors_[writer] == world_.memory.logs[writer][slot_].size()) {
-            continue;
-        }
-        co_await world_.op();
-        std::vector<Record>& log = world_.memory.logs[writer][slot_];
-        for (std::size_t& index = cursors_[writer]; index < log.size(); ++index) {
-            // Records for a VNode that this member does not execute are found by whoever adopts it.
-            if (!log[index].released && executions_[log[index].destination]) {
-                accept(*executions_[log[index].destination], log[index], Location{writer, slot_, index});
-                progress_ = true;
-                if (world_.planted(Plant::release_at_read)) {
-                    log[index].released = true;
-                }
-            }
-        }
-    }
-}
-
 void Member::accept(Execution& execution, const Record& record, Location location) {
     const ConsumedSet& consumed = execution.commit.consumed[record.source];
     const bool known = world_.planted(Plant::dedup_by_cursor) ? record.sequence < consumed.cursor()
                                                               : consumed.contains(record.sequence);
     if (known) {
         // Released is a function of the commit: whoever comes across it repairs what a dead owner left undone.
-        world_.memory.logs[location.writer][location.reader][location.index].released = true;
+        world_.memory.chains[location.chain].records[location.index].released = true;
         ++world_.statistics.duplicates;
         return;
     }
@@ -151,10 +131,7 @@ void Member::accept(Execution& execution, const Record& record, Location locatio
         inbox.insert(place, Item{record, {location}, false});
         return;
     }
-    const bool seen = std::any_of(same->copies.begin(), same->copies.end(), [&](const Location& copy) {
-        return copy.writer == location.writer && copy.reader == location.reader && copy.index == location.index;
-    });
-    if (!seen) {
+    if (std::find(same->copies.begin(), same->copies.end(), location) == same->copies.end()) {
         same->copies.push_back(location);
         ++world_.statistics.duplicates;
         if (!same->record.same_content(record)) {
@@ -202,7 +179,7 @@ bool Member::receive(std::uint32_t vnode, const Operation& operation) {
 
 Task Member::advance(std::uint32_t vnode) {
     Execution& execution = *executions_[vnode];
-    if (execution.step == step_count) {
+    if (execution.step == world_.options().steps) {
         co_return;
     }
     const std::vector<Operation>& operations = world_.program().operations(vnode, execution.step);
@@ -229,32 +206,6 @@ Task Member::advance(std::uint32_t vnode) {
     }
 }
 
-Task Member::send(Record record) {
-    for (;;) {
-        co_await world_.op();
-        const DirectoryWord before{world_.memory.words[record.destination].load()};
-        // A message to a name that nobody owns waits in a log of the sender to itself; the first owner finds it there.
-        const std::uint32_t reader = before.assigned() ? before.owner().value : slot_;
-        co_await world_.op();
-        world_.store_late(PendingStore{PendingStore::Kind::publish, slot_, reader, record});
-        if (!world_.planted(Plant::no_fence_after_publish)) {
-            co_await world_.op();
-            world_.fence();
-        }
-        DirectoryWord after = before;
-        if (!world_.planted(Plant::no_reread_after_publish)) {
-            co_await world_.op();
-            after = DirectoryWord{world_.memory.words[record.destination].load()};
-        }
-        Task notice = give_notice(reader);
-        co_await notice;
-        if (after.same_ownership(before)) {
-            co_return;
-        }
-        ++world_.statistics.resends;
-    }
-}
-
 Task Member::commit_step(std::uint32_t vnode) {
     Execution& execution = *executions_[vnode];
     execution.commit.state = execution.state;
@@ -275,7 +226,7 @@ Task Member::commit_step(std::uint32_t vnode) {
     world_.publish_commit(process_, vnode, execution.commit);
     for (const Location& copy : copies) {
         co_await world_.op();
-        world_.memory.logs[copy.writer][copy.reader][copy.index].released = true;
+        world_.memory.chains[copy.chain].records[copy.index].released = true;
     }
 }
 
@@ -332,7 +283,7 @@ Task Member::leave_if_drained() {
 Task Member::give_to(std::uint32_t vnode, std::uint32_t receiver) {
     const ViewWord chosen_from = view_word_;
     const DirectoryWord word = executions_[vnode]->word;
-    co_await world_.op();
+    co_await world_.long_op();
     if (!world_.compare_and_swap(vnode, word, word.given_to(MemberSlot{receiver}))) {
         world_.fail("I2: somebody took a VNode from its living owner");
         co_return;
@@ -356,7 +307,7 @@ Task Member::give_to(std::uint32_t vnode, std::uint32_t receiver) {
 
 Task Member::rest() {
     co_await world_.op();
-    world_.store_late(PendingStore{PendingStore::Kind::sleeping, slot_, slot_, {}});
+    world_.store_late(PendingStore{PendingStore::Kind::sleeping, slot_, 0, {}});
     if (!world_.planted(Plant::no_fence_before_sleep)) {
         co_await world_.op();
         world_.fence();

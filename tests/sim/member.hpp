@@ -17,9 +17,9 @@ class Member {
   private:
     /// Where a copy of a record lies.
     struct Location {
-        std::uint32_t writer;
-        std::uint32_t reader;
+        std::size_t chain;
         std::size_t index;
+        friend bool operator==(Location, Location) = default;
     };
     struct Item {
         Record record;
@@ -38,9 +38,7 @@ class Member {
 
     [[nodiscard]] Task look_at_directory();
     [[nodiscard]] Task adopt(std::uint32_t vnode, DirectoryWord word);
-    [[nodiscard]] Task poll();
     [[nodiscard]] Task advance(std::uint32_t vnode);
-    [[nodiscard]] Task send(Record record);
     [[nodiscard]] Task commit_step(std::uint32_t vnode);
     [[nodiscard]] Task hand_over(std::uint32_t vnode);
     [[nodiscard]] Task move_if_asked(std::uint32_t vnode);
@@ -48,6 +46,28 @@ class Member {
     /// Leaves if it drains and no word names it.
     [[nodiscard]] Task leave_if_drained();
     [[nodiscard]] Task rest();
+    // --- mail.cpp ----------------------------------------------------------------------------------------------
+    /// An open end of a log: of a writer, or of a reader.
+    struct Open {
+        std::size_t chain{};
+        std::size_t cursor{};
+    };
+    [[nodiscard]] Task find_logs();
+    [[nodiscard]] Task poll();
+    [[nodiscard]] Task send(Record record);
+    /// Finds or makes the log towards `reader`; the one to itself if that is no member. See route_.
+    [[nodiscard]] Task find_route(std::uint32_t reader);
+    [[nodiscard]] Task open_log(std::uint32_t reader, Incarnation incarnation);
+    [[nodiscard]] Task close_log(std::uint32_t reader);
+    /// After publishing by route_: whether the view that decided on it still says the same. See route_right_.
+    [[nodiscard]] Task look_at_route_again();
+    /// From members that are gone, by a view read now.
+    [[nodiscard]] Task part();
+    void recycle();
+    // --- service.cpp -------------------------------------------------------------------------------------------
+    [[nodiscard]] Task vacate();
+    [[nodiscard]] Task sweep();
+    [[nodiscard]] Task find_remains(std::uint32_t slot);
     void accept(Execution& execution, const Record& record, Location location);
     [[nodiscard]] Item* deliverable(Execution& execution, std::uint32_t source, Tag tag);
     bool receive(std::uint32_t vnode, const Operation& operation);
@@ -66,7 +86,19 @@ class Member {
 
     // worker
     std::array<std::optional<Execution>, vnode_max> executions_;
-    std::array<std::size_t, slot_max> cursors_{};
+    std::array<std::optional<Open>, slot_max> writers_;  ///< By reader.
+    std::array<std::optional<Open>, slot_max> readers_;  ///< By writer.
+    std::vector<std::size_t> closed_;
+    struct Route {
+        std::size_t chain{};
+        std::uint32_t reader{};
+        bool is_new{};
+        bool detour{};      ///< The owner is no member: into the log to itself.
+        ViewWord looked{};  ///< By which it was found to be none.
+    } route_;
+    bool route_right_{};
+    ViewWord parted_{};
+    bool part_again_{};
     std::uint32_t attention_seen_{};
     bool looked_{};
     bool waits_to_retire_{};  ///< Drained; has published that it leaves, or is about to.
@@ -82,6 +114,7 @@ class Member {
     std::array<AtomicMoveRequest, vnode_max> requests_seen_{};
     DomainObservation domain_;
     Observation observation_;
+    RemainsTable remains_{};
 };
 
 }  // namespace phoenix::sim

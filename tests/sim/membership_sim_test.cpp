@@ -25,27 +25,39 @@ std::uint64_t first_seed() {
     return seed == nullptr ? 1 : std::strtoull(seed, nullptr, 0);
 }
 
-TEST(MembershipSimulation, KeepsItsPromisesUnderEverySchedule) {
-    const bool one_only = std::getenv("PHOENIX_SIM_SEED") != nullptr;
-    const std::uint64_t count = one_only ? 1 : schedule_count();
+using MakeOptions = Options (*)(std::uint64_t seed, Plant plant);
+
+/// Runs schedules from first_seed() on until one breaks a promise; the sums of all.
+Statistics run_schedules(MakeOptions options, std::uint64_t count) {
     Statistics total;
     for (std::uint64_t seed = first_seed(); seed < first_seed() + count; ++seed) {
-        const Outcome outcome = simulate(Options::drawn_from(seed));
-        ASSERT_EQ(outcome.failure, "") << "repeat with PHOENIX_SIM_SEED=" << seed;
+        const Outcome outcome = simulate(options(seed, Plant::none));
         total += outcome.statistics;
+        EXPECT_EQ(outcome.failure, "") << "repeat with PHOENIX_SIM_SEED=" << seed;
+        if (!outcome.failure.empty()) {
+            break;
+        }
     }
     std::printf(
         "%llu schedules: %llu events, %llu deaths (%llu of the coordinator, %llu of hung members), %llu views, "
         "%llu adoptions, %llu hand-overs (%llu asked for), %llu members drained, %llu of them needed again, "
-        "%llu messages sent again, %llu duplicates dropped\n",
+        "%llu messages sent again, %llu duplicates dropped, %llu slots used again\n",
         static_cast<unsigned long long>(count), static_cast<unsigned long long>(total.events),
         static_cast<unsigned long long>(total.deaths), static_cast<unsigned long long>(total.coordinator_deaths),
         static_cast<unsigned long long>(total.hung_killed), static_cast<unsigned long long>(total.views),
         static_cast<unsigned long long>(total.adoptions), static_cast<unsigned long long>(total.hand_overs),
         static_cast<unsigned long long>(total.asked_moves), static_cast<unsigned long long>(total.drained),
         static_cast<unsigned long long>(total.reactivated), static_cast<unsigned long long>(total.resends),
-        static_cast<unsigned long long>(total.duplicates));
-    if (!one_only) {
+        static_cast<unsigned long long>(total.duplicates), static_cast<unsigned long long>(total.reused));
+    return total;
+}
+
+bool one_schedule_only() { return std::getenv("PHOENIX_SIM_SEED") != nullptr; }
+
+TEST(MembershipSimulation, KeepsItsPromisesUnderEverySchedule) {
+    const std::uint64_t count = one_schedule_only() ? 1 : schedule_count();
+    const Statistics total = run_schedules(&Options::drawn_from, count);
+    if (!one_schedule_only()) {
         // The schedules must reach what they are for.
         EXPECT_GT(total.deaths, count);
         EXPECT_GT(total.coordinator_deaths, count / 2);
@@ -56,6 +68,16 @@ TEST(MembershipSimulation, KeepsItsPromisesUnderEverySchedule) {
         EXPECT_GT(total.reactivated, count / 200);
         EXPECT_GT(total.resends, count / 20);
         EXPECT_GT(total.duplicates, count);
+    }
+}
+
+TEST(MembershipSimulation, KeepsItsPromisesWhileMembersComeAndGoInFewSlots) {
+    const std::uint64_t count = one_schedule_only() ? 1 : schedule_count();
+    const Statistics total = run_schedules(&Options::coming_and_going, count);
+    if (!one_schedule_only()) {
+        EXPECT_GT(total.reused, count);
+        EXPECT_GT(total.deaths, count);
+        EXPECT_GT(total.resends, count / 20);
     }
 }
 
@@ -72,6 +94,7 @@ struct PlantedBug {
     Plant plant;
     const char* name;
     const char* promise;  ///< Which promise it must break: prefix of the failure; empty: any.
+    MakeOptions options{&Options::drawn_from};
 
     /// Names the bug in the name of the test.
     friend std::ostream& operator<<(std::ostream& out, const PlantedBug& bug) { return out << bug.name; }
@@ -82,7 +105,7 @@ class PlantedBugs : public testing::TestWithParam<PlantedBug> {};
 TEST_P(PlantedBugs, AreFound) {
     const PlantedBug& bug = GetParam();
     for (std::uint64_t seed = 1; seed <= schedule_floor; ++seed) {
-        const Outcome outcome = simulate(Options::drawn_from(seed, bug.plant));
+        const Outcome outcome = simulate(bug.options(seed, bug.plant));
         if (!outcome.failure.empty()) {
             std::printf("%s: found by schedule %llu: %s\n", bug.name, static_cast<unsigned long long>(seed),
                         outcome.failure.c_str());
@@ -106,7 +129,11 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedBug{Plant::no_look_at_view_after_giving, "NoLookAtViewAfterGiving", "I3"},
                     PlantedBug{Plant::draining_takes_nothing, "DrainingTakesNothing", "I3"},
                     PlantedBug{Plant::never_come_back, "NeverComeBack", "I3"},
-                    PlantedBug{Plant::take_before_admission, "TakeBeforeAdmission", "I2"}),
+                    PlantedBug{Plant::take_before_admission, "TakeBeforeAdmission", "", &Options::coming_and_going},
+                    PlantedBug{Plant::vacate_before_left, "VacateBeforeLeft", "", &Options::coming_and_going},
+                    PlantedBug{Plant::begin_at_any_head, "BeginAtAnyHead", "", &Options::coming_and_going},
+                    PlantedBug{Plant::no_second_look_at_detour, "NoSecondLookAtDetour", "",
+                               &Options::coming_and_going}),
     [](const testing::TestParamInfo<PlantedBug>& parameter) { return std::string{parameter.param.name}; });
 
 }  // namespace

@@ -17,11 +17,11 @@ struct Message {
 
 }  // namespace
 
-Program::Program(std::uint32_t vnode_count) : vnode_count_(vnode_count) {
+Program::Program(std::uint32_t vnode_count, std::uint32_t steps) : vnode_count_(vnode_count), steps_(steps) {
     PHOENIX_CHECK(vnode_count >= 1 && vnode_count <= vnode_max);
     for (std::uint32_t v = 0; v < vnode_count; ++v) {
         operations_.emplace_back();
-        for (std::uint32_t step = 0; step < step_count; ++step) {
+        for (std::uint32_t step = 0; step < steps; ++step) {
             operations_.back().push_back(operations_of(v, step));
         }
     }
@@ -52,8 +52,8 @@ void Program::compute() {
     }
     std::map<std::tuple<std::uint32_t, std::uint32_t, Tag>, std::deque<Message>> waiting;
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> next_sequence;
-    expected_.assign(vnode_count_, std::vector<std::vector<Expected>>(step_count));
-    for (std::uint32_t step = 0; step < step_count; ++step) {
+    expected_.assign(vnode_count_, std::vector<std::vector<Expected>>(steps_));
+    for (std::uint32_t step = 0; step < steps_; ++step) {
         std::vector<std::size_t> at(vnode_count_, 0);
         // Round robin until all are through; receives that find nothing try again in the next round.
         for (bool progress = true; progress;) {

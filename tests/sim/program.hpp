@@ -36,7 +36,7 @@ struct Expected {
 /// received, goes across the domain.
 class Program {
   public:
-    explicit Program(std::uint32_t vnode_count);
+    explicit Program(std::uint32_t vnode_count, std::uint32_t steps = step_count);
 
     [[nodiscard]] std::uint32_t vnode_count() const noexcept { return vnode_count_; }
     [[nodiscard]] const std::vector<Operation>& operations(std::uint32_t vnode, std::uint32_t step) const {
@@ -57,6 +57,7 @@ class Program {
     void compute();
 
     std::uint32_t vnode_count_;
+    std::uint32_t steps_;
     std::vector<std::vector<std::vector<Operation>>> operations_;
     std::vector<std::vector<std::vector<Expected>>> expected_;  ///< [vnode][step][operation]
     std::vector<std::uint64_t> final_;

@@ -27,6 +27,10 @@ Task Member::service() {
         }
         const Decision decision = decide(observation_);
         if (decision.nothing()) {
+            if (!observation_.waits_to_retire && acting_member(observation_) == observation_.self) {
+                Task vacating = vacate();
+                co_await vacating;
+            }
             world_.wait_for_news(news);
             co_await world_.op();
             continue;
@@ -38,8 +42,74 @@ Task Member::service() {
         co_await world_.op();
         world_.publish_member(process_, PublishedMember{PublishedState::leaving, process_.incarnation, ticket_});
     }
-    if (world_.random(2) == 0) {
+    if (retired_ || world_.random(2) == 0) {
         world_.end_soon(slot_);
+    }
+}
+
+// Slots of those that have retired, once nothing is left of them. Each look and each change is an event of its own.
+Task Member::vacate() {
+    Task sweeping = sweep();
+    co_await sweeping;
+    for (std::uint32_t slot = 0; slot < slot_max; ++slot) {
+        if (view_.members[slot].state == MemberState::retired) {
+            Task finding = find_remains(slot);
+            co_await finding;
+        }
+    }
+    for (const MemberSlot slot : vacant_slots(view_, observation_.published, observation_.liveness, remains_)) {
+        co_await world_.op();
+        if (world_.vacate(slot.value, view_.at(slot).incarnation)) {
+            world_.tell_news();
+        }
+    }
+}
+
+Task Member::find_remains(std::uint32_t slot) {
+    remains_[slot].logs = false;
+    for (std::uint32_t other = 0; other < slot_max; ++other) {
+        co_await world_.op();
+        world_.fence();
+        LogHead& from = world_.memory.heads[other][slot];
+        LogHead& towards = world_.memory.heads[slot][other];
+        if (from.chain == 0 && towards.chain == 0) {
+            continue;
+        }
+        if (view_.is_active(MemberSlot{other}) || view_.members[other].state == MemberState::draining) {
+            remains_[slot].logs = !world_.planted(Plant::vacate_before_left);
+        } else {
+            from = towards = LogHead{};
+        }
+    }
+}
+
+// What those that are gone by the view have left.
+Task Member::sweep() {
+    const auto gone = [this](std::uint32_t slot) {
+        return slot == nobody || view_.members[slot].state == MemberState::retired ||
+               view_.members[slot].state == MemberState::failed;
+    };
+    for (Remains& remains : remains_) {
+        remains = Remains{};
+    }
+    for (std::size_t index = 0; index < world_.memory.chains.size(); ++index) {
+        if (world_.memory.chains[index].used_up() || !gone(world_.memory.chains[index].label)) {
+            continue;
+        }
+        co_await world_.op();
+        Chain& chain = world_.memory.chains[index];
+        const std::uint32_t writer = chain.label;
+        bool through = writer == nobody || gone(chain.reader);
+        if (!through) {
+            const LogHead head = world_.memory.heads[chain.reader][writer];
+            through = head.chain == 0 || head.reader_incarnation != view_.members[chain.reader].incarnation;
+        }
+        if (through) {
+            chain.recycle(chain.records.size());
+            chain.label = nobody;
+        } else if (!world_.planted(Plant::vacate_before_left)) {
+            remains_[writer].memory = true;
+        }
     }
 }
 
@@ -173,7 +243,7 @@ Task Member::propose(View view) {
     co_await world_.op();
     std::memcpy(reinterpret_cast<char*>(&world_.memory.view_buffers[buffer]) + half,
                 reinterpret_cast<const char*>(&image) + half, sizeof(ViewImage) - half);
-    co_await world_.op();
+    co_await world_.long_op();
     view_changed_ = world_.compare_and_swap_view(view_word_, ViewWord::make(view.number, buffer));
     if (view_changed_) {
         ++world_.statistics.views;

@@ -15,40 +15,8 @@ bool later(std::uint64_t a, std::uint64_t b) noexcept { return a > b; }
 
 }  // namespace
 
-Options Options::drawn_from(std::uint64_t seed, Plant plant) {
-    std::mt19937_64 random{mix(seed, 1)};
-    const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
-    Options options;
-    options.seed = seed;
-    options.members = 1 + below(4);
-    options.late_joiners = below(3);
-    options.vnodes = 1 + below(vnode_max);
-    options.kills = below(5);
-    options.stops = below(3);
-    options.leaves = below(3);
-    options.hand_over_percent = below(2) * 25;
-    options.retirements = below(3);
-    options.plant = plant;
-    return options;
-}
-
-Statistics& Statistics::operator+=(const Statistics& other) {
-    events += other.events;
-    deaths += other.deaths;
-    coordinator_deaths += other.coordinator_deaths;
-    hung_killed += other.hung_killed;
-    views += other.views;
-    adoptions += other.adoptions;
-    hand_overs += other.hand_overs;
-    asked_moves += other.asked_moves;
-    drained += other.drained;
-    reactivated += other.reactivated;
-    resends += other.resends;
-    duplicates += other.duplicates;
-    return *this;
-}
-
-World::World(const Options& options) : options_(options), program_(options.vnodes), random_(options.seed) {
+World::World(const Options& options)
+    : options_(options), program_(options.vnodes, options.steps), random_(options.seed) {
     memory.view_buffers.resize(2 * slot_max);
     plan();
 }
@@ -96,26 +64,29 @@ void World::plan() {
 }
 
 void World::start_process() {
-    std::array<const Process*, slot_max> last{};
-    for (const Process& process : processes_) {
-        last[process.slot] = &process;
+    // The lowest slot that is nobody's, or whose claimant died before it said anything.
+    std::uint32_t slot = 0;
+    while (slot < options_.slots && memory.taken[slot] &&
+           (memory.published[slot].state != PublishedState::empty || process_in(slot)->alive)) {
+        ++slot;
     }
-    // Fresh slots, and those whose process is dead: with and without reuse.
-    std::vector<std::uint32_t> free_slots;
-    for (std::uint32_t slot = 0; slot < slot_max; ++slot) {
-        if (last[slot] == nullptr || !last[slot]->alive) {
-            free_slots.push_back(slot);
-        }
-    }
-    if (free_slots.empty()) {
+    if (slot == options_.slots) {
         return;
     }
-    const std::uint32_t slot = free_slots[random(static_cast<std::uint32_t>(free_slots.size()))];
+    const Process* before = process_in(slot);
+    statistics.reused += before == nullptr ? 0 : 1;
     Process& process = processes_.emplace_back();
     process.slot = slot;
-    process.incarnation = Incarnation{last[slot] == nullptr ? 1 : last[slot]->incarnation.value + 1};
+    process.incarnation = Incarnation{before == nullptr ? 1 : before->incarnation.value + 1};
+    memory.taken[slot] = true;
+    if (options_.come_and_go) {
+        // More than once: it may be needed when it is asked first.
+        for (std::uint64_t at = now_ + 50 + random(400); at < now_ + 3000; at += 300 + random(400)) {
+            plan_at(at, [this, &process] { request_retirement(process); });
+        }
+    }
     // The slot is claimed before the process has threads that could sleep in it.
-    memory.published[slot] = PublishedMember{};
+    memory.published[slot] = PublishedMember{PublishedState::empty, process.incarnation};
     memory.sleeping[slot] = 0;
     process.member = std::make_unique<Member>(*this, process, tickets_++);
     const auto start = [&](Task task, bool is_worker) {
@@ -130,21 +101,31 @@ void World::start_process() {
     start(process.member->service(), false);
 }
 
-std::optional<View> World::view_in_force() const {
+View World::view_in_force() const {
     const ViewWord word{memory.view_word};
-    return word.number().value == 0 ? std::optional<View>{} : view_of(memory.view_buffers[word.buffer()]);
+    return word.number().value == 0 ? View{} : view_of(memory.view_buffers[word.buffer()]).value_or(View{});
+}
+
+bool World::vacate(std::uint32_t slot, Incarnation incarnation) {
+    PublishedMember& published = memory.published[slot];
+    if (published.state != PublishedState::leaving || published.incarnation != incarnation) {
+        return false;
+    }
+    published.state = PublishedState::empty;
+    memory.taken[slot] = false;
+    if (options_.come_and_go) {
+        plan_at(now_ + random(60), [this] { start_process(); });
+    }
+    return true;
 }
 
 std::optional<std::uint32_t> World::coordinator() const {
-    const std::optional<View> view = view_in_force();
-    if (!view) {
-        return std::nullopt;
-    }
+    const View view = view_in_force();
     LivenessTable liveness{};
     for (const Process& process : processes_) {
         liveness[process.slot] = process.alive ? Liveness::alive : Liveness::dead;
     }
-    const auto slot = coordinator_of(*view, liveness);
+    const auto slot = coordinator_of(view, liveness);
     return slot ? std::optional<std::uint32_t>{slot->value} : std::nullopt;
 }
 
@@ -157,14 +138,14 @@ Process* World::process_in(std::uint32_t slot) {
 }
 
 Process* World::victim(bool for_good) {
-    const std::optional<View> view = view_in_force();
+    const View view = view_in_force();
     // One that wants to retire can be the last only if nobody is left who may retire it and be lost after that.
     const bool others_may_go = std::any_of(processes_.begin(), processes_.end(), [](const Process& process) {
         return process.alive && (process.unreliable || process.leave_requested);
     });
     const auto reliable = [&](const Process& process) {
-        const bool retired = view && view->members[process.slot].state == MemberState::retired &&
-                             view->members[process.slot].incarnation == process.incarnation;
+        const bool retired = view.members[process.slot].state == MemberState::retired &&
+                             view.members[process.slot].incarnation == process.incarnation;
         const bool may_retire = process.wished_to_retire && (others_may_go || !for_good);
         return process.alive && !process.unreliable && !process.leave_requested && !retired && !may_retire;
     };
@@ -231,7 +212,7 @@ void World::request_leave(Process& process) {
 // among some that hang: those take its VNodes and are lost with them.
 void World::request_retirement(Process& process) {
     PublishedMember& published = memory.published[process.slot];
-    if (published.state == PublishedState::empty || published.incarnation != process.incarnation) {
+    if (published.state == PublishedState::empty || published.incarnation != process.incarnation || !process.alive) {
         return;
     }
     const auto works = [&](const Process& other) {
@@ -249,6 +230,14 @@ void World::request_retirement(Process& process) {
 }
 
 // ------------------------------------------------------------------------------------------------- for members
+
+World::Point World::long_op() {
+    if (options_.come_and_go && random(6) == 0) {
+        running_->paused_until = now_ + random(random(4) == 0 ? 3000 : 600);
+        plan_at(running_->paused_until, [] {});  // the clock goes there if nothing else happens
+    }
+    return op();
+}
 
 bool World::compare_and_swap(std::uint32_t vnode, DirectoryWord expected, DirectoryWord desired) {
     fence();
@@ -349,9 +338,9 @@ void World::drain(SimThread& thread, std::size_t stores) {
     for (std::size_t i = 0; i < stores; ++i) {
         const PendingStore& store = thread.store_buffer[i];
         if (store.kind == PendingStore::Kind::publish) {
-            memory.logs[store.writer][store.reader].push_back(store.record);
+            memory.chains[store.chain].records.push_back(store.record);
         } else {
-            memory.sleeping[store.writer] = 1;
+            memory.sleeping[store.slot] = 1;
         }
     }
     thread.store_buffer.erase(thread.store_buffer.begin(),
@@ -359,7 +348,8 @@ void World::drain(SimThread& thread, std::size_t stores) {
 }
 
 bool World::runnable(const SimThread& thread) const {
-    return !thread.task.done() && !thread.asleep && !thread.waits_for_news && !processes_[thread.process].stopped;
+    return !thread.task.done() && !thread.asleep && !thread.waits_for_news && !processes_[thread.process].stopped &&
+           thread.paused_until <= now_;
 }
 
 SimThread* World::pick() {
@@ -393,7 +383,7 @@ void World::run_due_events() {
 
 bool World::complete() const {
     return std::all_of(memory.commits.begin(), memory.commits.begin() + options_.vnodes,
-                       [](const Commit& commit) { return commit.valid && commit.steps == step_count; });
+                       [this](const Commit& commit) { return commit.valid && commit.steps == options_.steps; });
 }
 
 void World::check_results() {
@@ -416,13 +406,13 @@ std::string World::describe() const {
         text += "; slot " + std::to_string(process.slot) + "." + std::to_string(process.incarnation.value) +
                 (process.alive ? " alive" : " dead") + (process.stopped ? " stopped" : "");
     }
-    const std::optional<View> view = view_in_force();
-    for (std::uint32_t slot = 0; view && slot < slot_max; ++slot) {
-        if (view->members[slot].state == MemberState::empty) {
+    const View view = view_in_force();
+    for (std::uint32_t slot = 0; slot < slot_max; ++slot) {
+        if (view.members[slot].state == MemberState::empty) {
             continue;
         }
-        text += "; view: slot " + std::to_string(slot) + "." + std::to_string(view->members[slot].incarnation.value) +
-                " state " + std::to_string(static_cast<int>(view->members[slot].state)) + " published " +
+        text += "; view: slot " + std::to_string(slot) + "." + std::to_string(view.members[slot].incarnation.value) +
+                " state " + std::to_string(static_cast<int>(view.members[slot].state)) + " published " +
                 std::to_string(static_cast<int>(memory.published[slot].state)) +
                 (memory.published[slot].retire_wanted ? " wants to retire" : "");
     }

@@ -2,7 +2,8 @@
 /// A node in one thread: its shared memory, its processes, a scheduler that picks the next operation by seed, and
 /// faults. Judges the promises as it goes: I2 and I4 at every commit and receive, I3 by never standing still.
 
-#include "membership/reconcile.hpp"
+#include "membership/vacancy.hpp"
+#include "sim/logs.hpp"
 #include "sim/program.hpp"
 #include "sim/records.hpp"
 #include "sim/task.hpp"
@@ -35,7 +36,10 @@ enum class Plant : std::uint8_t {
     no_look_at_view_after_giving,  ///< The giver does not make sure that the receiver is still there.
     draining_takes_nothing,        ///< A member that drains leaves alone what somebody gave it who did not know.
     never_come_back,               ///< A member that has drained leaves although everybody else has died.
-    take_before_admission          ///< A newcomer takes what words give to its slot before it is in the view.
+    take_before_admission,         ///< A newcomer takes what words give to its slot before it is in the view.
+    vacate_before_left,            ///< A slot is used again while members are not through with the logs of who had it.
+    begin_at_any_head,             ///< A newcomer begins to read at a head that was meant for its predecessor.
+    no_second_look_at_detour       ///< Who files a record for an owner that is no member trusts its first look.
 };
 
 /// What is shared. Every access by a process is one event (World::op before it).
@@ -46,7 +50,9 @@ struct SharedMemory {
     std::array<AtomicDirectoryWord, vnode_max> words{};
     std::array<AtomicMoveRequest, vnode_max> requests{};
     std::array<Commit, vnode_max> commits{};
-    std::array<std::array<std::vector<Record>, slot_max>, slot_max> logs;  ///< [writer][reader]
+    std::deque<Chain> chains;
+    std::array<std::array<LogHead, slot_max>, slot_max> heads{};  ///< [reader][writer]
+    std::array<bool, slot_max> taken{};                           ///< Claimed, and not given back since.
     std::array<std::uint32_t, slot_max> sleeping{};
     std::array<std::uint32_t, slot_max> attention{};
 };
@@ -54,8 +60,8 @@ struct SharedMemory {
 /// A plain store that other processors may see late: until a fence, a locked instruction or a system call.
 struct PendingStore {
     enum class Kind : std::uint8_t { publish, sleeping } kind{};
-    std::uint32_t writer{};
-    std::uint32_t reader{};
+    std::uint32_t slot{};
+    std::size_t chain{};
     Record record{};
 };
 
@@ -68,6 +74,7 @@ struct SimThread {
     bool is_worker{};
     bool asleep{};          ///< In a futex wait on `sleeping` of its slot.
     bool waits_for_news{};  ///< In poll(): pidfds, view, joins.
+    std::uint64_t paused_until{};
     std::vector<PendingStore> store_buffer;
 };
 
@@ -96,10 +103,15 @@ struct Options {
     std::uint32_t leaves{0};
     std::uint32_t retirements{0};
     std::uint32_t hand_over_percent{20};
+    std::uint32_t steps{step_count};
+    std::uint32_t slots{slot_max};  ///< In the member table.
+    bool come_and_go{};             ///< Everybody is asked to retire; whenever a slot is free again somebody joins.
     Plant plant{Plant::none};
 
     /// A mixture of everything, drawn from `seed`.
     [[nodiscard]] static Options drawn_from(std::uint64_t seed, Plant plant = Plant::none);
+    /// Few slots, used over and over again.
+    [[nodiscard]] static Options coming_and_going(std::uint64_t seed, Plant plant = Plant::none);
 };
 
 struct Statistics {
@@ -115,6 +127,7 @@ struct Statistics {
     std::uint64_t reactivated{};  ///< Members that drained and were needed again.
     std::uint64_t resends{};
     std::uint64_t duplicates{};
+    std::uint64_t reused{};  ///< Slots claimed that others had before.
     Statistics& operator+=(const Statistics& other);
 };
 
@@ -141,6 +154,8 @@ class World {
         void await_resume() const noexcept {}
     };
     [[nodiscard]] Point op() noexcept { return Point{*this}; }
+    /// The same at a place where it matters what others do before the next event: now and then that is much.
+    [[nodiscard]] Point long_op();
 
     SharedMemory memory;
     Statistics statistics;
@@ -164,6 +179,9 @@ class World {
     void wait_for_news(std::uint64_t seen);
     void tell_news();
     [[nodiscard]] Liveness liveness_of(std::uint32_t slot) const;
+    /// What a member reads of the view in one go.
+    [[nodiscard]] View view_in_force() const;
+    bool vacate(std::uint32_t slot, Incarnation incarnation);
     void send_kill(std::uint32_t slot);
     void end_soon(std::uint32_t slot);
     [[nodiscard]] std::uint32_t expected_members() const noexcept { return options_.members; }
@@ -189,7 +207,6 @@ class World {
     [[nodiscard]] Process* victim(bool for_good);
     [[nodiscard]] Process* process_in(std::uint32_t slot);  ///< The last one.
     [[nodiscard]] std::optional<std::uint32_t> coordinator() const;
-    [[nodiscard]] std::optional<View> view_in_force() const;
     void drain(SimThread& thread, std::size_t stores);
     [[nodiscard]] SimThread* pick();
     [[nodiscard]] bool runnable(const SimThread& thread) const;

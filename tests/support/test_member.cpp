@@ -11,6 +11,7 @@
 #include "base/clock.hpp"
 #include "control/attachment.hpp"
 #include "memory/event_ring.hpp"
+#include "memory/member_table.hpp"
 
 #include <charconv>
 #include <csignal>
@@ -31,25 +32,21 @@ std::uint32_t own_slot = member_count_max;
 // Between two looks at the shared words it waits for; each look decides, not the time.
 void pause_briefly() { usleep(2000); }
 
-void claim_slot() {
+void register_here() {
+    // A dead member's slot is freed without more ado: there is no state here that could be lost.
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         MemberRecord& record = job.segment->member(slot);
-        const auto seen = static_cast<Presence>(record.presence.load());
-        // A dead member's slot is taken over without more ado: there is no state here that could be lost.
-        if (seen == Presence::present && is_alive({record.pid, record.start_time})) continue;
-        if (seen == Presence::leaving || seen == Presence::claimed) continue;
-        auto expected = static_cast<std::uint32_t>(seen);
-        if (!record.presence.compare_exchange_strong(expected, static_cast<std::uint32_t>(Presence::claimed))) continue;
-        record.pid = getpid();
-        record.start_time = own_identity().start_time;
-        ++record.incarnation;
-        record.exit_state.store(0);
-        record.presence.store(static_cast<std::uint32_t>(Presence::present));
-        own_slot = slot;
-        record_event(*job.segment, EventKind::member_joined, slot, static_cast<std::uint64_t>(getpid()));
-        return;
+        const MemberIdentity who = identity_of(record);
+        if (who.presence != Presence::present || who.alive()) continue;
+        std::uint64_t dead = Standing::make(who.presence, who.process.pid, who.incarnation).bits;
+        record.standing.compare_exchange_strong(dead,
+                                                Standing::make(Presence::empty, who.process.pid, who.incarnation).bits);
     }
-    std::abort();
+    const auto claimed = claim_slot(*job.segment);
+    if (!claimed) std::abort();
+    own_slot = claimed->slot;
+    announce(job.segment->member(own_slot), Presence::present);
+    record_event(*job.segment, EventKind::member_joined, own_slot, static_cast<std::uint64_t>(getpid()));
 }
 
 void attach() {
@@ -59,15 +56,14 @@ void attach() {
         _exit(70);
     }
     job = std::move(*access);
-    claim_slot();
+    register_here();
 }
 
 void wait_for_all() {
     for (;;) {
         std::uint32_t attached = 0;
         for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-            attached +=
-                job.segment->member(slot).presence.load() >= static_cast<std::uint32_t>(Presence::present) ? 1 : 0;
+            attached += identity_of(job.segment->member(slot)).attached() ? 1 : 0;
         if (attached >= job.segment->header().expected_members.load()) return;
         pause_briefly();
     }
@@ -75,15 +71,14 @@ void wait_for_all() {
 
 bool others_alive() {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& record = job.segment->member(slot);
-        const bool there = record.presence.load() == static_cast<std::uint32_t>(Presence::present);
-        if (slot != own_slot && there && is_alive({record.pid, record.start_time})) return true;
+        const MemberIdentity who = identity_of(job.segment->member(slot));
+        if (slot != own_slot && who.presence == Presence::present && who.alive()) return true;
     }
     return false;
 }
 
 void leave() {
-    job.segment->member(own_slot).presence.store(static_cast<std::uint32_t>(Presence::leaving));
+    announce(job.segment->member(own_slot), Presence::leaving);
     const ControlHeader& header = job.segment->header();
     const auto agent = static_cast<pid_t>(header.agent_pid.load());
     if (!others_alive() && !is_alive({agent, header.agent_start_time})) ControlSegment::remove(job.segment->job_id());

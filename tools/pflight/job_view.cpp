@@ -1,6 +1,7 @@
 #include "pflight/job_view.hpp"
 
 #include "base/clock.hpp"
+#include "memory/member_table.hpp"
 #include "memory/settings.hpp"
 #include "pflight/members.hpp"
 #include "runtime/deadlock.hpp"
@@ -60,24 +61,30 @@ std::vector<MemberView> read_members(const ControlSegment& segment, const Arena&
     LivenessTable liveness{};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = segment.member(slot);
-        // Pairs with the store that publishes the identity in the record.
-        const auto presence = static_cast<Presence>(record.presence.load(std::memory_order_acquire));
-        if (presence != Presence::present && presence != Presence::leaving) continue;
+        const MemberIdentity who = identity_of(record);
+        const MemberEntry& entry = view.members[slot];
+        // The last one in a slot is shown as long as nobody else has it.
+        const bool was_here = who.presence == Presence::empty && who.incarnation == entry.incarnation.value &&
+                              entry.state == MemberState::retired;
+        if (!who.attached() && !was_here) continue;
         MemberView member;
         member.slot = slot;
-        member.pid = record.pid;
-        member.process = look({record.pid, record.start_time});
-        member.incarnation = record.incarnation;
-        const MemberEntry& entry = view.members[slot];
-        member.state = member_state(entry.state, presence, runs(member.process));
-        member.seniority = entry.order;
+        member.pid = who.process.pid;
+        member.process = was_here ? 'X' : look(who.process);
+        member.incarnation = who.incarnation;
+        // A view that has not noticed the newcomer yet means its predecessor.
+        const bool meant = entry.incarnation.value == who.incarnation;
+        member.state = member_state(meant ? entry.state : MemberState::empty,
+                                    was_here ? Presence::leaving : who.presence, runs(member.process));
+        member.seniority = meant ? entry.order : 0;
         // All of these are for people to read: nothing depends on their order.
         member.steps = record.steps.load(std::memory_order_relaxed);
         member.executing = execution_of(segment, arena, record.executing.load(std::memory_order_relaxed));
         member.waiting = record.waiting.load(std::memory_order_relaxed) != 0;
         member.heartbeat = record.heartbeat.load(std::memory_order_relaxed);
         member.recoveries = record.recoveries.load(std::memory_order_relaxed);
-        member.wish = static_cast<RetireWish>(record.retire_wanted.load(std::memory_order_acquire));
+        const RetireWord wish = retire_word(record);
+        member.wish = wish.is_of(who.incarnation) ? wish.wish() : RetireWish::none;
         member.drained = record.drained.load(std::memory_order_acquire) != 0;
         if (member.state == MemberState::failed || member.state == MemberState::retired) {
             liveness[slot] = Liveness::dead;
@@ -170,6 +177,7 @@ JobView read_job(const ControlSegment& segment, const Arena& arena, const Proces
     count_vnodes(segment, arena, job.members);
     job.stall_ns = std::uint64_t{settings.stall_report_ms} * 1'000'000;
     job.domains = read_domains(segment, arena, job.stall_ns);
+    job.recoveries = header.past_recoveries.load(std::memory_order_relaxed);
     for (const MemberView& member : job.members) job.recoveries += member.recoveries;
     return job;
 }

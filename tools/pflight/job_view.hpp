@@ -77,7 +77,7 @@ struct JobView {
     std::string outcome_text;
     std::uint64_t view{0};
     std::uint64_t stall_ns{0};        ///< Longer waits are told in the progress of domains.
-    std::vector<MemberView> members;  ///< All that ever attached, by slot.
+    std::vector<MemberView> members;  ///< By slot; one that left until another one has its slot.
     std::vector<DomainView> domains;
     std::uint64_t recoveries{0};  ///< VNodes taken over from the dead.
 };

@@ -51,10 +51,11 @@ class Join : public OptionsCommand {
             header.grow_wanted.load(std::memory_order_acquire) - header.grow_started.load(std::memory_order_acquire);
         if (const std::uint32_t left = free_slots(before, asked_for); left < wanted)
             return complain(
-                fmt::format("The member table of job '{}' has room for {} more: a job has at most {} members over its "
-                            "life, dead and retired ones counted; {}.",
-                            job.id(), left, member_count_max,
-                            left == 0 ? "restart it from a checkpoint for more" : "ask for fewer"),
+                fmt::format(
+                    "The member table of job '{}' has room for {} more: a job has at most {} members at once, "
+                    "dead ones counted; {}.",
+                    job.id(), left, member_count_max,
+                    left == 0 ? "wait until one retires, or restart the job from a checkpoint" : "ask for fewer"),
                 refused);
         if (const auto ending = job.ending()) return complain(*ending, refused);
         if (!request_growth(job.segment(), wanted))
@@ -67,8 +68,6 @@ class Join : public OptionsCommand {
 
     [[nodiscard]] static int follow(const RunningJob& job, const std::vector<MemberView>& before,
                                     std::uint32_t failed_before, std::uint32_t wanted, std::uint64_t timeout_ns) {
-        std::vector<std::uint32_t> known;
-        for (const MemberView& member : before) known.push_back(member.slot);
         Growth growth;
         std::vector<MemberView> now;
         std::optional<std::string> ending;
@@ -79,7 +78,7 @@ class Join : public OptionsCommand {
                     ending = fmt::format("The pflight of job '{}' died before it had started them.", job.id());
                 now = job.members();
                 const std::uint32_t failed = job.segment().header().grow_failed.load(std::memory_order_acquire);
-                growth = growth_since(known, failed - failed_before, now);
+                growth = growth_since(before, failed - failed_before, now);
                 return ending || growth.joined.size() + growth.lost >= wanted;
             },
             timeout_ns);

@@ -1,6 +1,7 @@
 #include "pflight/members.hpp"
 
 #include "base/clock.hpp"
+#include "memory/member_table.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -71,63 +72,72 @@ std::optional<int> MemberProcess::ending_signal() const noexcept {
 }
 
 void MemberProcesses::add(pid_t pid, bool is_child, bool grown) {
-    const ProcessIdentity identity{pid, start_time_of(pid)};
+    add(ProcessIdentity{pid, start_time_of(pid)}, is_child, grown);
+}
+
+void MemberProcesses::add(ProcessIdentity identity, bool is_child, bool grown) {
     const bool known = std::any_of(processes_.begin(), processes_.end(),
                                    [&](const MemberProcess& process) { return process.identity == identity; });
     if (known) return;
-    MemberProcess process;
+    // Members may come and go for ever: one that has left the work as asked, or never was in it, makes place for
+    // another.
+    const auto place = std::find_if(processes_.begin(), processes_.end(), [](const MemberProcess& process) {
+        const bool no_part = !process.attached() || (process.left_in_order && process.drained);
+        return process.ended && process.grown && no_part;
+    });
+    MemberProcess& process = place == processes_.end() ? processes_.emplace_back() : *place;
+    process = MemberProcess{};
     process.identity = identity;
     process.handle = ProcessHandle{identity};
     process.is_child = is_child;
     process.grown = grown;
-    processes_.push_back(std::move(process));
 }
 
 void MemberProcesses::look() {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = segment_->member(slot);
-        // Pairs with the store that publishes the identity in the record.
-        if (record.presence.load(std::memory_order_acquire) < static_cast<std::uint32_t>(Presence::present)) continue;
-        const ProcessIdentity identity{record.pid, record.start_time};
-        auto found = std::find_if(processes_.begin(), processes_.end(),
-                                  [&](const MemberProcess& process) { return process.identity == identity; });
+        const MemberIdentity who = identity_of(record);
+        if (!who.attached() || record.collected.load(std::memory_order_relaxed) == who.incarnation)
+            continue;  // our own
+        const auto is_it = [&](const MemberProcess& process) { return process.identity == who.process; };
+        auto found = std::find_if(processes_.begin(), processes_.end(), is_it);
         if (found == processes_.end()) {
-            add(identity.pid, false);
-            found = std::prev(processes_.end());
-            // The process may be gone and its pid somebody else's: the record says who is meant.
-            if (!(found->identity == identity)) {
-                found->identity = identity;
-                found->handle = ProcessHandle{identity};
-            }
+            add(who.process, false, false);
+            found = std::find_if(processes_.begin(), processes_.end(), is_it);
         }
         found->slot = slot;
-        found->incarnation = record.incarnation;
+        found->incarnation = who.incarnation;
     }
 }
 
 void MemberProcesses::read_last_words(MemberProcess& process) const noexcept {
     if (!process.slot) return;
-    const MemberRecord& record = segment_->member(*process.slot);
-    if (record.pid != process.identity.pid || record.start_time != process.identity.start_time) return;  // used again
-    process.left_in_order =
-        record.presence.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Presence::leaving);
+    MemberRecord& record = segment_->member(*process.slot);
+    const MemberIdentity who = identity_of(record);
+    // Nobody gets the slot before we have collected it, unless we could not be seen to live.
+    if (who.incarnation != process.incarnation) return;
+    process.left_in_order = who.presence != Presence::present;
     process.drained = record.drained.load(std::memory_order_acquire) != 0;
     process.exit_state = record.exit_state.load(std::memory_order_acquire);
     process.fault_signal = record.fault_signal.load(std::memory_order_acquire);
+    // Release: our reads come before the slot's next use; pairs with the acquire load in find_remains.
+    record.collected.store(process.incarnation, std::memory_order_release);
 }
 
 std::vector<std::size_t> MemberProcesses::collect_ended() {
     std::vector<std::size_t> news;
-    for (std::size_t index = 0; index < processes_.size(); ++index) {
+    for (std::size_t index = 0; index < processes_.size(); ++index)
+        if (!processes_[index].ended && processes_[index].handle.dead()) news.push_back(index);
+    if (!news.empty()) look();  // one may have attached since the last look, and ended
+    for (const std::size_t index : news) {
         MemberProcess& process = processes_[index];
-        if (process.ended || !process.handle.dead()) continue;
         process.ended = true;
         process.ended_ns = boot_time_ns();
+        process.handle = {};
         read_last_words(process);
         int status = 0;
         if (process.is_child && waitpid(process.identity.pid, &status, WNOHANG) == process.identity.pid)
             process.wait_status = status;
-        news.push_back(index);
     }
     return news;
 }

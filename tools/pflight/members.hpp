@@ -35,7 +35,7 @@ struct MemberProcess {
     [[nodiscard]] std::optional<int> ending_signal() const noexcept;
 };
 
-/// All processes of the job, in the order in which they became known.
+/// All processes of the job; of those that joined it and left again as asked only the last ones.
 class MemberProcesses {
   public:
     explicit MemberProcesses(const ControlSegment& segment) noexcept : segment_(&segment) {}
@@ -53,6 +53,7 @@ class MemberProcesses {
     void signal_all(int number) const noexcept;
 
   private:
+    void add(ProcessIdentity identity, bool is_child, bool grown);
     void read_last_words(MemberProcess& process) const noexcept;
 
     const ControlSegment* segment_;

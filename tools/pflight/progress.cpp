@@ -43,6 +43,8 @@ ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::ui
     ProgressSample now;
     now.time_ns = boot_time_ns();
     now.members = living;
+    now.vnode_steps = segment.header().past_steps.load(std::memory_order_relaxed);
+    now.recoveries = segment.header().past_recoveries.load(std::memory_order_relaxed);
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = segment.member(slot);
         // Counters for people to read: nothing depends on their order.

@@ -27,11 +27,12 @@ std::string members_listed(const std::vector<MemberView>& members) {
 
 }  // namespace
 
-Growth growth_since(const std::vector<std::uint32_t>& known, std::uint32_t grow_failed,
+Growth growth_since(const std::vector<MemberView>& before, std::uint32_t grow_failed,
                     const std::vector<MemberView>& now) {
     Growth growth{{}, grow_failed};
     for (const MemberView& member : now) {
-        if (std::find(known.begin(), known.end(), member.slot) != known.end()) continue;
+        const MemberView* known = member_in(member.slot, before);
+        if (known != nullptr && known->incarnation == member.incarnation) continue;
         if (member.state == MemberState::failed)
             ++growth.lost;
         else if (member.state != MemberState::joining)
@@ -41,7 +42,9 @@ Growth growth_since(const std::vector<std::uint32_t>& known, std::uint32_t grow_
 }
 
 std::uint32_t free_slots(const std::vector<MemberView>& now, std::uint32_t asked_for) noexcept {
-    const auto used = static_cast<std::uint32_t>(now.size()) + asked_for;
+    const auto left = std::count_if(now.begin(), now.end(),
+                                    [](const MemberView& member) { return member.state == MemberState::retired; });
+    const auto used = static_cast<std::uint32_t>(now.size()) - static_cast<std::uint32_t>(left) + asked_for;
     return used < member_count_max ? member_count_max - used : 0;
 }
 
@@ -74,9 +77,10 @@ std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint
     return std::nullopt;
 }
 
-Retirement retirement_of(std::uint32_t slot, const std::vector<MemberView>& now) noexcept {
+Retirement retirement_of(std::uint32_t slot, std::uint32_t incarnation, const std::vector<MemberView>& now) noexcept {
     const MemberView* member = member_in(slot, now);
-    if (member == nullptr) return Retirement::going_on;
+    // The slot is being claimed by its successor, or has one.
+    if (member == nullptr || member->incarnation != incarnation) return Retirement::retired;
     if (member->state == MemberState::failed) return Retirement::died;
     if (member->state == MemberState::retired) return member->drained ? Retirement::retired : Retirement::ended;
     return member->wish == RetireWish::refused ? Retirement::kept : Retirement::going_on;

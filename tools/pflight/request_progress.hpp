@@ -17,12 +17,13 @@ struct Growth {
     std::uint32_t lost{0};              ///< Ended before that.
 };
 
-/// @param known        Slots that were in use before the request.
+/// @param before       Members as they were before the request.
 /// @param grow_failed  How many processes have ended without attaching since then.
-[[nodiscard]] Growth growth_since(const std::vector<std::uint32_t>& known, std::uint32_t grow_failed,
+[[nodiscard]] Growth growth_since(const std::vector<MemberView>& before, std::uint32_t grow_failed,
                                   const std::vector<MemberView>& now);
 
-/// Slots still free, if nobody has them already who was asked for and has not attached yet.
+/// Slots for newcomers, now or soon: those of members that have left are used again, those of the dead are not.
+/// @param asked_for  Processes that were asked for before and have not attached yet.
 [[nodiscard]] std::uint32_t free_slots(const std::vector<MemberView>& now, std::uint32_t asked_for) noexcept;
 
 /// Why the member in `slot` cannot be asked to retire, as a sentence; nothing if it can.
@@ -37,7 +38,9 @@ enum class Retirement : std::uint8_t {
     died,   ///< Before it was empty: by itself, or killed because its time was over.
     ended,  ///< It finished with the program first.
 };
-[[nodiscard]] Retirement retirement_of(std::uint32_t slot, const std::vector<MemberView>& now) noexcept;
+/// @param incarnation  Who was asked: a successor in the slot means that it has retired.
+[[nodiscard]] Retirement retirement_of(std::uint32_t slot, std::uint32_t incarnation,
+                                       const std::vector<MemberView>& now) noexcept;
 
 /// "2 members joined: 4, 5", "1 of 2 members joined: 4", "no member joined"; without full stop.
 [[nodiscard]] std::string growth_text(const Growth& growth, std::uint32_t wanted);

@@ -62,18 +62,21 @@ class Retire : public OptionsCommand {
                                         "when one leaves early; start jobs with 'pflight run'.",
                                         job.id()),
                             refused);
-        request_retirement(job.segment(), slot, timeout_ns == 0 ? 0 : boot_time_ns() + timeout_ns);
-        return follow(job, slot, timeout_ns);
+        const auto meant =
+            std::find_if(members.begin(), members.end(), [&](const MemberView& member) { return member.slot == slot; });
+        request_retirement(job.segment(), slot, meant->incarnation, timeout_ns == 0 ? 0 : boot_time_ns() + timeout_ns);
+        return follow(job, *meant, timeout_ns);
     }
 
-    [[nodiscard]] static int follow(const RunningJob& job, std::uint32_t slot, std::uint64_t timeout_ns) {
+    [[nodiscard]] static int follow(const RunningJob& job, const MemberView& meant, std::uint64_t timeout_ns) {
+        const std::uint32_t slot = meant.slot;
         Retirement state = Retirement::going_on;
         std::optional<std::string> ending;
         const bool in_time = RunningJob::wait_until(
             [&] {
                 ending = job.ending();
                 auto members = job.members();
-                state = retirement_of(slot, members);
+                state = retirement_of(slot, meant.incarnation, members);
                 if (state == Retirement::died) {
                     // Told when its VNodes have other owners.
                     count_vnodes(job.segment(), job.arena(), members);

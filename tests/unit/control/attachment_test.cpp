@@ -1,6 +1,7 @@
 #include "control/attachment.hpp"
 
 #include "control/agent.hpp"
+#include "memory/member_table.hpp"
 #include "memory/settings.hpp"
 
 #include <algorithm>
@@ -184,9 +185,8 @@ TEST_F(Attachment, AMemberThatComesAfterTheAgentWasKilledGetsTheArenaFromALiving
     auto member = attach_or_found();
     ASSERT_TRUE(member) << member.error().sentence;
     MemberRecord& record = member->segment->member(0);
-    record.pid = getpid();
     record.start_time = own_identity().start_time;
-    record.presence.store(static_cast<std::uint32_t>(Presence::present));
+    record.standing = Standing::make(Presence::present, getpid(), 1).bits;
     const auto place = member->arena.reserve(4096);
     ASSERT_TRUE(place);
     kill(agent_process, SIGKILL);

@@ -64,7 +64,7 @@ TEST(Observation, SharesTheMemoryOfTheJob) {
     EXPECT_EQ(job->segment->job_id(), options.job_id);
     EXPECT_STREQ(job->arena.object<char[16]>(*place), "from the job");
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-        EXPECT_EQ(job->segment->member(slot).presence.load(), 0U) << "whoever looks takes no slot";
+        EXPECT_EQ(job->segment->member(slot).standing.load(), 0U) << "whoever looks takes no slot";
 }
 
 TEST(Observation, OfAnotherVersionIsRefused) {

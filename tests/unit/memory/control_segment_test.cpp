@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "memory/member_table.hpp"
 #include "unit/memory/test_job.hpp"
 
 namespace phoenix {
@@ -183,9 +184,8 @@ TEST_F(ControlSegmentTest, WhatADeadJobLeftIsReplacedByAnEmptyOne) {
 TEST_F(ControlSegmentTest, AMemberThatLivesKeepsTheJobOfADeadCreator) {
     create_and_die([](ControlSegment& segment) {
         const pid_t test = getppid();
-        segment.member(200).pid = test;
         segment.member(200).start_time = start_time_of(test);
-        segment.member(200).presence = static_cast<std::uint32_t>(Presence::present);
+        segment.member(200).standing = Standing::make(Presence::present, test, 1).bits;
     });
     expect_refused();
     const ControlSegment old = value_or_throw(ControlSegment::attach(id_));

@@ -150,7 +150,7 @@ TEST(OnceCellsTest, TheLongestNameFitsAndALongerOneIsRefused) {
     const auto refused = find_once_cell(job.segment, longest + "n");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::invalid_argument);
-    EXPECT_THAT(refused.error().sentence, HasSubstr("95"));
+    EXPECT_THAT(refused.error().sentence, HasSubstr("87"));
 }
 
 TEST(OnceCellsTest, OfManyAtOnceOneDoesIt) {

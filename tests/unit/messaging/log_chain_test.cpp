@@ -41,7 +41,7 @@ TEST_F(LogChain, AnExtentHandedOverArrives) {
     EXPECT_TRUE(is_whole(*found[0].record, pool_, 0, 100));
     EXPECT_EQ(found[0].record->large.extent, extent);
     found[0].release();
-    writer_.reclaim(false);
+    writer_.reclaim();
     EXPECT_EQ(ExtentOwner::unpack(pool_.owner_word(extent)).kind, ExtentKind::cached);
 }
 
@@ -51,15 +51,16 @@ TEST_F(LogChain, TheReaderIsToldOfANewLogOnce) {
     const RecordRef first = append(8);
     EXPECT_TRUE(writer_.take_new());
     EXPECT_FALSE(writer_.take_new());
-    EXPECT_EQ(job_.segment.log_head(1, 0), job_.arena.offset_of(first.chunk));
+    EXPECT_EQ(LogHead{job_.segment.log_head(1, 0)}.offset(), job_.arena.offset_of(first.chunk));
     append_many(2000, 8);
     EXPECT_FALSE(writer_.take_new());
-    EXPECT_EQ(job_.segment.log_head(1, 0), job_.arena.offset_of(first.chunk)) << "the reader begins at the first chunk";
+    EXPECT_EQ(LogHead{job_.segment.log_head(1, 0)}.offset(), job_.arena.offset_of(first.chunk))
+        << "the reader begins at the first chunk";
 }
 
 TEST_F(LogChain, ReadyMeansThatPollFindsSomething) {
     const RecordRef first = append(8);
-    reader_ = std::make_unique<LogReader>(job_.arena, job_.segment.log_head(1, 0).load(), 0);
+    reader_ = std::make_unique<LogReader>(job_.arena, LogHead{job_.segment.log_head(1, 0).load()}, 0);
     EXPECT_TRUE(reader_->ready());
     EXPECT_EQ(read_all().size(), 1U);
     EXPECT_FALSE(reader_->ready());
@@ -77,12 +78,12 @@ TEST_F(LogChain, AReaderThatLagsFindsEveryChunkThoughAllRecordsAreReleased) {
     for (std::size_t i = 0; i < 20'000; ++i) {
         sizes.push_back(i % 50 == 0 ? 3000 : 8);
         append(sizes.back()).release();
-        if (i % 1000 == 0) writer_.reclaim(false);
+        if (i % 1000 == 0) writer_.reclaim();
     }
     const std::vector<RecordRef> found = read_all();
     ASSERT_EQ(found.size(), sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) ASSERT_TRUE(is_whole(*found[i].record, pool_, i, sizes[i])) << i;
-    writer_.reclaim(false);
+    writer_.reclaim();
     EXPECT_EQ(pool_.held_bytes(), chunk_size) << "now all but the current chunk can go";
 }
 
@@ -93,7 +94,7 @@ TEST_F(LogChain, AReaderInTheMiddleKeepsItsChunkAndThoseAfterIt) {
     ASSERT_EQ(read_all().size(), next_sequence_);  // it stands in the second chunk now
     for (const RecordRef& place : append_many(3000, 8)) place.release();
     scan_all(pool_, [](const RecordRef& ref, const Record&) { ref.release(); });
-    writer_.reclaim(false);
+    writer_.reclaim();
     const ExtentOwner owner = ExtentOwner::unpack(pool_.owner_word(first.chunk->extent));
     EXPECT_EQ(owner.kind, ExtentKind::cached) << "the first chunk is behind it";
     const std::vector<RecordRef> found = read_all();
@@ -116,7 +117,7 @@ TEST_F(LogChain, ASlowVNodePinsTheChunksOfItsRecordsOnly) {
         }
     }
     ASSERT_EQ(pinned.size(), 2U);
-    writer_.reclaim(false);
+    writer_.reclaim();
     EXPECT_EQ(pool_.held_bytes(), 3 * chunk_size) << "two pinned, one being written";
     EXPECT_EQ(retained(), kept) << "oldest first";
     writer_.for_each_retained([&](const RecordRef& ref) {
@@ -124,24 +125,26 @@ TEST_F(LogChain, ASlowVNodePinsTheChunksOfItsRecordsOnly) {
         ref.release();
     });
     EXPECT_TRUE(retained().empty());
-    writer_.reclaim(false);
+    writer_.reclaim();
     EXPECT_EQ(pool_.held_bytes(), chunk_size);
 }
 
-TEST_F(LogChain, ADeadReadersLinksAreNotWaitedFor) {
+TEST_F(LogChain, OfALogWhoseReaderIsGoneAllGoesAsItIsReleased) {
     const std::vector<RecordRef> places = append_many(5000, 8);
     const std::uint64_t all = pool_.held_bytes();
     for (std::size_t i = 0; i < places.size(); ++i)
         if (i != 2500) places[i].release();
-    writer_.reclaim(false);
+    writer_.reclaim();
     EXPECT_EQ(pool_.held_bytes(), all) << "a living reader has yet to follow the links";
-    writer_.reclaim(true);
-    EXPECT_EQ(pool_.held_bytes(), 2 * chunk_size) << "the record that is not released, and the current chunk";
+    writer_.close();
+    EXPECT_EQ(job_.segment.log_head(1, 0), 0U);
+    EXPECT_FALSE(writer_.reclaim_closed());
+    EXPECT_EQ(pool_.held_bytes(), chunk_size) << "the record that is not released";
     EXPECT_EQ(retained(), std::vector<std::uint64_t>{2500});
     EXPECT_TRUE(is_whole(*places[2500].record, pool_, 2500, 8));
     places[2500].release();
-    writer_.reclaim(true);
-    EXPECT_EQ(pool_.held_bytes(), chunk_size);
+    EXPECT_TRUE(writer_.reclaim_closed());
+    EXPECT_EQ(pool_.held_bytes(), 0U);
 }
 
 TEST_F(LogChain, ALastUnreleasedRecordIsNotTakenForALink) {
@@ -151,7 +154,8 @@ TEST_F(LogChain, ALastUnreleasedRecordIsNotTakenForALink) {
     read_all();  // releases the link
     for (const RecordRef& place : places)
         if (place.record != places[3].record) place.release();
-    writer_.reclaim(true);
+    writer_.close();
+    EXPECT_FALSE(writer_.reclaim_closed());
     EXPECT_EQ(retained(), std::vector<std::uint64_t>{3});
 }
 
@@ -159,7 +163,7 @@ TEST_F(LogChain, PayloadsStayWithTheirRecords) {
     const std::vector<RecordRef> places = append_many(20, 40'000);
     for (std::size_t i = 0; i < places.size(); ++i)
         if (i % 3 != 0) places[i].release();
-    writer_.reclaim(false);
+    writer_.reclaim();
     const std::vector<RecordRef> more = append_many(20, 40'000);  // into the extents given back
     for (std::size_t i = 0; i < places.size(); i += 3) EXPECT_TRUE(is_whole(*places[i].record, pool_, i, 40'000)) << i;
     for (std::size_t i = 0; i < more.size(); ++i) EXPECT_TRUE(is_whole(*more[i].record, pool_, 20 + i, 40'000)) << i;
@@ -183,7 +187,7 @@ TEST_F(LogChain, WhatIsWrittenButNotStampedIsInvisible) {
     for (const RecordRef& ref : read_all()) ref.release();
     while (append(8).chunk != first.chunk || next_sequence_ < 100) {
         for (const RecordRef& ref : read_all()) ref.release();
-        writer_.reclaim(false);
+        writer_.reclaim();
     }
     for (const RecordRef& ref : read_all()) ref.release();
     const RecordRef last = append(100);
@@ -253,7 +257,7 @@ TEST_F(LogChain, AChunkFullOfForgedRecordsShowsOnlyWhatIsAppended) {
 TEST(LogWithoutMemory, SaysSoLosesNothingAndGoesOnLater) {
     const testing_tools::TestJob job{8U << 20};
     ExtentPool pool{job.segment, job.arena, 0};
-    LogWriter log{pool, job.arena, job.segment.log_head(1, 0), 0, 1};
+    LogWriter log{pool, job.arena, job.segment.log_head(1, 0), {0, 1, 1}};
     pool.free(testing_tools::value_or_throw(pool.allocate(100'000, ExtentKind::payload)));  // room for payloads only
     const std::vector<std::byte> payload = testing_tools::payload_for(0, 100'000);
     std::size_t count = 0;
@@ -264,14 +268,14 @@ TEST(LogWithoutMemory, SaysSoLosesNothingAndGoesOnLater) {
     const std::uint64_t held = pool.held_bytes();
     EXPECT_FALSE(log.append(head_for(count), payload.data(), 100'000));
     EXPECT_EQ(pool.held_bytes(), held) << "the payload of a record that found no place is lost";
-    LogReader late{job.arena, job.segment.log_head(1, 0).load(), 0};
+    LogReader late{job.arena, LogHead{job.segment.log_head(1, 0).load()}, 0};
     std::size_t found = 0;
     late.poll([&](const RecordRef& ref) {
         EXPECT_EQ(ref.record->sequence, found++);
         ref.release();
     });
     EXPECT_EQ(found, count);
-    log.reclaim(false);
+    log.reclaim();
     EXPECT_TRUE(log.append(head_for(found), payload.data(), 100'000));
     EXPECT_EQ(late.poll([](const RecordRef&) {}), 1U);
 }

@@ -63,7 +63,7 @@ class LogFixture : public testing::Test {
     }
     /// The reader begins with the log's first chunk.
     std::vector<RecordRef> read_all() {
-        if (!reader_) reader_ = std::make_unique<LogReader>(job_.arena, job_.segment.log_head(1, 0).load(), 0);
+        if (!reader_) reader_ = std::make_unique<LogReader>(job_.arena, LogHead{job_.segment.log_head(1, 0).load()}, 0);
         std::vector<RecordRef> found;
         reader_->poll([&](const RecordRef& ref) { found.push_back(ref); });
         return found;
@@ -82,7 +82,7 @@ class LogFixture : public testing::Test {
 
     TestJob job_;
     ExtentPool pool_{job_.segment, job_.arena, 0};
-    LogWriter writer_{pool_, job_.arena, job_.segment.log_head(1, 0), 0, 1};
+    LogWriter writer_{pool_, job_.arena, job_.segment.log_head(1, 0), {0, 1, 1}};
     std::unique_ptr<LogReader> reader_;
     std::uint64_t next_sequence_{0};
 };

@@ -40,10 +40,10 @@ TEST_F(LogProcess, AReaderBesideItsWriterSeesAllInOrderWhileChunksAreUsedAgain) 
     std::thread thread{[&] {
         for (std::uint64_t sequence = 1; sequence < count; ++sequence) {
             append_to(writer_, sequence, size_for(sequence));
-            if (sequence % 512 == 0) writer_.reclaim(false);
+            if (sequence % 512 == 0) writer_.reclaim();
         }
     }};
-    LogReader mine{job_.arena, job_.segment.log_head(1, 0).load(), 0};
+    LogReader mine{job_.arena, LogHead{job_.segment.log_head(1, 0).load()}, 0};
     std::uint64_t expected = 0;
     std::uint64_t wrong = 0;
     while (expected < count) {
@@ -148,7 +148,7 @@ TEST_F(LogProcess, AWriterThatDiesWithinARecordLeavesNoneOfIt) {
         ChildProcess child{[&] {
             const Arena mapped = job_.map_again();
             ExtentPool own{job_.segment, mapped, slot};
-            LogWriter log{own, mapped, job_.segment.log_head(1, slot), slot, 1};
+            LogWriter log{own, mapped, job_.segment.log_head(1, slot), {slot, 1, 1}};
             const RecordRef first = append_to(log, 0, 8);
             std::uint64_t count = 1;
             forge_next_chunk(own, first.chunk->use + 1);
@@ -162,7 +162,7 @@ TEST_F(LogProcess, AWriterThatDiesWithinARecordLeavesNoneOfIt) {
         }};
         ASSERT_EQ(child.ended(), died_within);
         const std::uint64_t count = job_.segment.member(slot).steps;
-        LogReader mine{job_.arena, job_.segment.log_head(1, slot).load(), slot};
+        LogReader mine{job_.arena, LogHead{job_.segment.log_head(1, slot).load()}, slot};
         std::uint64_t read = 0;
         mine.poll([&](const RecordRef& ref) { EXPECT_EQ(ref.record->sequence, read++); });
         EXPECT_EQ(read, count);
@@ -186,10 +186,10 @@ class KilledWriter : public testing_tools::LogFixture, public testing::WithParam
     int write_in_child() {
         const Arena mapped = job_.map_again();
         ExtentPool own{job_.segment, mapped, 5};
-        LogWriter log{own, mapped, job_.segment.log_head(1, 5), 5, 1};
+        LogWriter log{own, mapped, job_.segment.log_head(1, 5), {5, 1, 1}};
         for (std::uint64_t sequence = 0; sequence < written_max; ++sequence) {
             append_to(log, sequence, size_for(sequence));
-            if (sequence % 256 == 0) log.reclaim(false);
+            if (sequence % 256 == 0) log.reclaim();
         }
         for (;;) pause();
         return 1;
@@ -211,7 +211,7 @@ TEST_P(KilledWriter, LeavesAPrefixOfItsRecordsIntact) {
     for (int round = 0; round < 25; ++round) {
         ChildProcess child{[this] { return write_in_child(); }};
         while (job_.segment.log_head(1, 5).load(std::memory_order_acquire) == 0) sched_yield();
-        LogReader mine{job_.arena, job_.segment.log_head(1, 5).load(), 5};
+        LogReader mine{job_.arena, LogHead{job_.segment.log_head(1, 5).load()}, 5};
         std::uint64_t read = 0;
         std::set<std::uint64_t> kept;
         const auto look = [&] {

@@ -24,7 +24,7 @@ class Log : public testing::Test {
         ASSERT_TRUE(mapped) << mapped.error().sentence;
         arena_ = std::move(*mapped);
         pool_ = std::make_unique<ExtentPool>(segment_, arena_, 0);
-        writer_ = std::make_unique<LogWriter>(*pool_, arena_, segment_.log_head(1, 0), 0, 1);
+        writer_ = std::make_unique<LogWriter>(*pool_, arena_, segment_.log_head(1, 0), LogEnds{0, 1, 1});
     }
     void TearDown() override { ControlSegment::remove(segment_.job_id()); }
 
@@ -36,7 +36,7 @@ class Log : public testing::Test {
     }
     /// Reads whatever is there; the reader begins with the log's first chunk.
     std::vector<RecordRef> read_all() {
-        if (!reader_) reader_ = std::make_unique<LogReader>(arena_, segment_.log_head(1, 0).load(), 0);
+        if (!reader_) reader_ = std::make_unique<LogReader>(arena_, LogHead{segment_.log_head(1, 0).load()}, 0);
         std::vector<RecordRef> found;
         reader_->poll([&](const RecordRef& ref) { found.push_back(ref); });
         return found;
@@ -71,7 +71,7 @@ TEST_F(Log, RecordsOfEverySizeArriveInOrderOverManyChunks) {
 
 TEST_F(Log, ARecordIsTakenPastPollOnlyIfItIsNextAndWanted) {
     for (std::uint64_t i = 0; i < 3000; ++i) append({i});
-    reader_ = std::make_unique<LogReader>(arena_, segment_.log_head(1, 0).load(), 0);
+    reader_ = std::make_unique<LogReader>(arena_, LogHead{segment_.log_head(1, 0).load()}, 0);
     const auto never = [](const Record&) { return false; };
     const auto second = [](const Record& record) { return record.sequence == 1; };
     EXPECT_EQ(reader_->take_if(never).record, nullptr);

@@ -75,6 +75,7 @@ class PortNodeFixture {
         context.header().node_id = id;
         context.header().node_count = nodes;
         context.slot = port_slot;
+        context.incarnation = 1;
         context.segment().member(port_slot).role = static_cast<std::uint32_t>(MemberRole::port);
         pool = std::make_unique<ExtentPool>(context.segment(), context.arena(), port_slot);
         mail = std::make_unique<Mailroom>(context, *pool);
@@ -126,9 +127,9 @@ class PortNodeFixture {
     void send_from_member(std::uint32_t from, std::uint32_t to, std::uint64_t sequence, std::string_view text) {
         if (!writer) {
             member_pool = std::make_unique<ExtentPool>(context.segment(), context.arena(), member_slot);
-            writer =
-                std::make_unique<LogWriter>(*member_pool, context.arena(),
-                                            context.segment().log_head(port_slot, member_slot), member_slot, port_slot);
+            writer = std::make_unique<LogWriter>(*member_pool, context.arena(),
+                                                 context.segment().log_head(port_slot, member_slot),
+                                                 LogEnds{member_slot, port_slot, 1});
         }
         last = *writer->append({from, to, 7, 0, sequence, 0, 0}, text.data(), text.size());
         if (writer->take_new()) context.segment().member(port_slot).new_logs.fetch_add(1);

@@ -1,5 +1,6 @@
 #include "pflight/job_view.hpp"
 
+#include "memory/member_table.hpp"
 #include "memory/settings.hpp"
 #include "pflight/job_report.hpp"
 #include "runtime/crash_report.hpp"
@@ -60,11 +61,9 @@ class JobViewTest : public testing::Test {
         segment_->header().domains[index].store(offset);
         domains_[index] = &domain;
     }
-    void attach(std::uint32_t slot) {
-        MemberRecord& record = segment_->member(slot);
-        record.pid = static_cast<std::int32_t>(1000 + slot);
-        record.incarnation = 1;
-        record.presence.store(static_cast<std::uint32_t>(Presence::present));
+    void attach(std::uint32_t slot) { stand(slot, Presence::present, 1); }
+    void stand(std::uint32_t slot, Presence presence, std::uint32_t incarnation) {
+        segment_->member(slot).standing = Standing::make(presence, static_cast<pid_t>(1000 + slot), incarnation).bits;
     }
     void show(const View& view) {
         const ViewImage image = image_of(view);
@@ -104,6 +103,19 @@ TEST_F(JobViewTest, MembersAreWhatTheViewAndTheirProcessesSay) {
     EXPECT_EQ(job.members[1].pid, 1001);
 }
 
+TEST_F(JobViewTest, OneThatHasLeftIsShownUntilAnotherOneHasItsSlot) {
+    View view = *view_of(*reinterpret_cast<const ViewImage*>(segment_->view_buffer(0)));
+    show(with_retired(next_of(view), MemberSlot{2}));
+    stand(2, Presence::empty, 1);
+    EXPECT_EQ(read().members[2].state, MemberState::retired);
+    stand(2, Presence::claimed, 2);
+    EXPECT_EQ(read().members.size(), 3U);
+    stand(2, Presence::present, 2);
+    const JobView job = read();
+    EXPECT_EQ(job.members[2].state, MemberState::joining) << "the view means its predecessor";
+    EXPECT_EQ(job.members[2].incarnation, 2U);
+}
+
 TEST_F(JobViewTest, TheCoordinatorIsTheOldestActiveThatLives) {
     const JobView job = read();
     EXPECT_FALSE(job.members[0].coordinator) << "dead";
@@ -131,7 +143,7 @@ TEST_F(JobViewTest, WhatAMemberExecutesIsNamed) {
     EXPECT_EQ(job.members[1].executing->vnode, 2U);
     EXPECT_EQ(job.members[1].executing->serial, 17U);
     EXPECT_THAT(members_text(job), HasSubstr("plate 2 serial 17"));
-    segment_->member(1).presence.store(static_cast<std::uint32_t>(Presence::leaving));
+    stand(1, Presence::leaving, 1);
     EXPECT_FALSE(read().members[1].executing) << "one that has left executes nothing";
 }
 
