@@ -19,7 +19,7 @@ namespace phoenix {
 namespace {
 
 constexpr std::uint64_t look_period_ns = 20'000'000;
-constexpr std::uint64_t sweep_period_ns = 100'000'000;
+constexpr std::uint64_t reclaim_period_ns = 100'000'000;
 constexpr std::uint64_t reconnect_pause_ns = 100'000'000;
 constexpr std::uint64_t outcome_patience_ns = 2'000'000'000;
 
@@ -98,7 +98,7 @@ bool PortProcess::work() {
     if (news)
         mail_.part_from_the_gone(context_.current_view(),
                                  [this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
-    if (now > last_sweep_ns_ + sweep_period_ns) {
+    if (now > last_sweep_ns_ + reclaim_period_ns) {
         last_sweep_ns_ = now;
         mail_.sweep([this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
     }

@@ -12,8 +12,8 @@ namespace {
 using testing_tools::PortNodeFixture;
 
 /// Sums of numbers, over the tree as members make them (DomainState::complete).
-struct Node {
-    Node(std::uint32_t id, std::uint32_t nodes, std::uint32_t vnodes) : shared(id, nodes, vnodes) {
+struct SumNode {
+    SumNode(std::uint32_t id, std::uint32_t nodes, std::uint32_t vnodes) : shared(id, nodes, vnodes) {
         shared.domain->collective_bytes_max = 64;
         collectives = std::make_unique<PortCollectives>(
             PortNode{shared.context, *shared.pool, *shared.mail, shared.links}, *shared.port);
@@ -54,11 +54,11 @@ struct Node {
 };
 
 struct PortCollectivesTest : ::testing::Test {
-    std::vector<std::unique_ptr<Node>> nodes;
+    std::vector<std::unique_ptr<SumNode>> nodes;
     std::size_t frames{0};
 
     void make(std::uint32_t count, std::uint32_t vnodes) {
-        for (std::uint32_t id = 0; id < count; ++id) nodes.push_back(std::make_unique<Node>(id, count, vnodes));
+        for (std::uint32_t id = 0; id < count; ++id) nodes.push_back(std::make_unique<SumNode>(id, count, vnodes));
     }
     void exchange() {
         for (const auto& node : nodes) {

@@ -10,8 +10,8 @@ namespace {
 
 using testing_tools::PortNodeFixture;
 
-struct Node {
-    Node(std::uint32_t id, std::uint32_t nodes)
+struct OnceNode {
+    OnceNode(std::uint32_t id, std::uint32_t nodes)
         : shared(id, nodes, 2), once({shared.context, *shared.pool, *shared.mail, shared.links}) {}
 
     [[nodiscard]] OnceCell& cell(std::string_view name) const {
@@ -46,10 +46,10 @@ struct Node {
 
 /// Three nodes; frames reach their destination when deliver() is called.
 struct PortOnceTest : ::testing::Test {
-    std::vector<std::unique_ptr<Node>> nodes;
+    std::vector<std::unique_ptr<OnceNode>> nodes;
 
     PortOnceTest() {
-        for (std::uint32_t id = 0; id < 3; ++id) nodes.push_back(std::make_unique<Node>(id, 3));
+        for (std::uint32_t id = 0; id < 3; ++id) nodes.push_back(std::make_unique<OnceNode>(id, 3));
     }
     void deliver() {
         for (int round = 0; round < 6; ++round)
@@ -59,7 +59,7 @@ struct PortOnceTest : ::testing::Test {
                 for (const auto& frame : frames) take(*nodes[frame.peer.value], node->shared.links.self(), frame);
             }
     }
-    static void take(Node& node, NodeId from, const testing_tools::FakeTransport::Frame& frame) {
+    static void take(OnceNode& node, NodeId from, const testing_tools::FakeTransport::Frame& frame) {
         OnceHead head{};
         ASSERT_TRUE(read_head(frame.head, head));
         const std::string_view text{reinterpret_cast<const char*>(frame.payload.data()), frame.payload.size()};
