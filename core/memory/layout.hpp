@@ -85,9 +85,8 @@ struct ControlHeader {
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
     std::atomic<std::uint32_t> once_news;   // 11872  grows when a member asks the port for something to be done once
     std::uint32_t reserved0;                // 11876
-                                            // Of members whose slots others have had since; shown to people.
-    std::atomic<std::uint64_t> past_steps;  // 11880
-    std::atomic<std::uint64_t> past_recoveries;  // 11888
+    std::atomic<std::uint64_t> past_steps;  // 11880  of members whose slots others have had since; for people
+    std::atomic<std::uint64_t> past_recoveries;  // 11888  the same
     std::atomic<std::uint64_t>
         nodes_over;  // 11896  bit n: all members of node n have left in good order, its port says
 };
