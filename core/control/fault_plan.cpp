@@ -77,15 +77,44 @@ class Scanner {
 
 constexpr std::string_view fault_example = "kill:2@300, kill:coordinator@50, stop:1@200+3s, join:2@500 or retire:1@400";
 
-// splitmix64 (Steele, Lea, Flood 2014) used as a counter-based generator: value `counter` of the sequence of `seed`.
+// Who is meant, behind the colon.
+std::optional<tl::unexpected<Failure>> read_target(Scanner& scanner, PlannedFault& fault) {
+    if (fault.kind == FaultKind::join) {
+        const Scanner before = scanner;
+        const auto count = scanner.number<std::uint32_t>();
+        if (!count || *count == 0 || *count >= member_count_max)
+            return before.expected(fmt::format("a number of members from 1 to {}", member_count_max - 1));
+        fault.target = fault_target_anybody;
+        fault.count = *count;
+    } else if (scanner.accept("coordinator")) {
+        fault.target = fault_target_coordinator;
+    } else if (fault.kind == FaultKind::kill && scanner.accept("port")) {
+        const Scanner before = scanner;
+        const auto node = scanner.number<std::uint32_t>();
+        if (!node || *node >= node_count_max)
+            return before.expected(fmt::format("the number of a node from 0 to {}", node_count_max - 1));
+        fault.kind = FaultKind::kill_port;
+        fault.target = fault_target_anybody;
+        fault.node = *node;
+    } else {
+        const Scanner before = scanner;
+        const auto slot = scanner.number<std::int32_t>();
+        if (!slot || *slot < 0 || *slot >= static_cast<std::int32_t>(member_count_max))
+            return before.expected(fmt::format("a member number from 0 to {} or 'coordinator'", member_count_max - 1));
+        fault.target = *slot;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+// splitmix64 (Steele, Lea, Flood 2014) used as a counter-based generator.
 std::uint64_t random_value(std::uint64_t seed, std::uint64_t counter) noexcept {
     std::uint64_t value = seed * 0x9E3779B97F4A7C15ULL + (counter + 1) * 0xD1B54A32D192ED03ULL;
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ULL;
     value = (value ^ (value >> 27)) * 0x94D049BB133111EBULL;
     return value ^ (value >> 31);
 }
-
-}  // namespace
 
 tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
     Scanner scanner{text, "--fault", fault_example};
@@ -101,22 +130,7 @@ tl::expected<PlannedFault, Failure> parse_fault(std::string_view text) {
     } else {
         return scanner.expected("'kill:', 'stop:', 'join:' or 'retire:'");
     }
-    if (fault.kind == FaultKind::join) {
-        Scanner before = scanner;
-        const auto count = scanner.number<std::uint32_t>();
-        if (!count || *count == 0 || *count >= member_count_max)
-            return before.expected(fmt::format("a number of members from 1 to {}", member_count_max - 1));
-        fault.target = fault_target_anybody;
-        fault.count = *count;
-    } else if (scanner.accept("coordinator")) {
-        fault.target = fault_target_coordinator;
-    } else {
-        Scanner before = scanner;
-        const auto slot = scanner.number<std::int32_t>();
-        if (!slot || *slot < 0 || *slot >= static_cast<std::int32_t>(member_count_max))
-            return before.expected(fmt::format("a member number from 0 to {} or 'coordinator'", member_count_max - 1));
-        fault.target = *slot;
-    }
+    if (auto refused = read_target(scanner, fault)) return *refused;
     if (!scanner.accept("@")) return scanner.expected("'@' and a step");
     const auto step = scanner.number<std::uint64_t>();
     if (!step) return scanner.expected("a step number");
@@ -139,8 +153,9 @@ tl::expected<Chaos, Failure> parse_chaos(std::string_view text) {
         std::uint32_t* value;
         bool given{false};
     };
-    std::array<Count, 4> counts{Count{"kills=", &chaos.kills}, Count{"joins=", &chaos.joins},
-                                Count{"retires=", &chaos.retires}, Count{"moves=", &chaos.moves}};
+    std::array<Count, 5> counts{Count{"kills=", &chaos.kills}, Count{"joins=", &chaos.joins},
+                                Count{"retires=", &chaos.retires}, Count{"moves=", &chaos.moves},
+                                Count{"ports=", &chaos.ports}};
     bool have_seed = false;
     do {
         if (!have_seed && scanner.accept("seed=")) {
@@ -177,7 +192,8 @@ std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index) {
         for (std::uint32_t i = 0; i < count; ++i) {
             PlannedFault fault;
             fault.kind = kind;
-            fault.target = kind == FaultKind::join ? fault_target_anybody : fault_target_picked;
+            const bool anybody = kind == FaultKind::join || kind == FaultKind::kill_port;
+            fault.target = anybody ? fault_target_anybody : fault_target_picked;
             fault.count = kind == FaultKind::join ? 1 : 0;
             fault.step_fraction = static_cast<double>(random_value(chaos.seed, counter++) >> 11) * 0x1p-53;
             fault.pick = random_value(chaos.seed, counter++);
@@ -188,6 +204,7 @@ std::vector<PlannedFault> chaos_faults(Chaos chaos, std::uint32_t first_index) {
     plan(FaultKind::join, chaos.joins);
     plan(FaultKind::retire, chaos.retires);
     plan(FaultKind::move, chaos.moves);
+    plan(FaultKind::kill_port, chaos.ports);
     std::stable_sort(faults.begin(), faults.end(),
                      [](const PlannedFault& a, const PlannedFault& b) { return a.step_fraction < b.step_fraction; });
     for (std::uint32_t index = 1; index < faults.size(); ++index)

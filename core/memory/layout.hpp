@@ -199,9 +199,10 @@ enum class FaultKind : std::uint32_t {
     none = 0,
     kill = 1,
     stop = 2,
-    join = 3,    ///< `count` members join; whoever reaches the step first asks the agent for them.
-    retire = 4,  ///< The target drains and leaves.
-    move = 5     ///< The target hands the VNode that starts the step over to another member.
+    join = 3,      ///< `count` members join; whoever reaches the step first asks the agent for them.
+    retire = 4,    ///< The target drains and leaves.
+    move = 5,      ///< The target hands the VNode that starts the step over to another member.
+    kill_port = 6  ///< Whoever reaches the step first says so, and the agent kills the node's port.
 };
 
 /// A planned fault (`--fault`, `--chaos`): fires in the member that meets it, once.
@@ -241,7 +242,8 @@ enum class EventKind : std::uint32_t {
     checkpoint_skipped,  ///< subject: domain; detail: number of damaged checkpoints passed over
     member_draining,     ///< subject: slot; detail: view number
     drain_timed_out,     ///< subject: slot: it is being killed
-    moved                ///< subject: receiving slot; detail: VNodes taken from living members; peer: the last giver
+    moved,               ///< subject: receiving slot; detail: VNodes taken from living members; peer: the last giver
+    port_started         ///< subject: node; detail: pid; extra: how many ports of the node there were before
 };
 
 /// One line of the job's timeline.

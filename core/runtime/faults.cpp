@@ -77,6 +77,7 @@ void FaultWatch::carry_out(const FaultEntry& entry) {
             request_retirement(context_->segment(), context_->slot, context_->incarnation, 0);
             return;
         case FaultKind::move: move_wanted_ = entry.pick + 1; return;
+        case FaultKind::kill_port: return;  // the agent does it, as it resumes those that are stopped
     }
 }
 

@@ -63,6 +63,7 @@ void Timeline::take_fault(const Event& event, const ControlSegment& segment) {
         case FaultKind::join: return tell(fmt::format("{} more asked for", count_of(fault.count, "member")));
         case FaultKind::retire: return tell(fmt::format("member {} is to retire", event.subject));
         case FaultKind::move: return tell(fmt::format("member {} gives a VNode away", event.subject));
+        case FaultKind::kill_port: return tell("the port is killed");
         case FaultKind::kill: break;
     }
     tell(fmt::format("member {} is killed", event.subject));

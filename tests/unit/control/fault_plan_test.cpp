@@ -56,6 +56,16 @@ TEST(ParseFault, ReadsJoinsAndRetirements) {
     EXPECT_EQ(coordinator->target, fault_target_coordinator);
 }
 
+TEST(ParseFault, ReadsAKillOfTheChosenNodesPort) {
+    const auto port = parse_fault("kill:port1@50");
+    ASSERT_TRUE(port);
+    EXPECT_EQ(*port,
+              (PlannedFault{.kind = FaultKind::kill_port, .target = fault_target_anybody, .step = 50, .node = 1}));
+    EXPECT_THAT(sentence_for("kill:port@3"), HasSubstr("position 10 the number of a node"));
+    EXPECT_THAT(sentence_for("kill:port64@3"), HasSubstr("position 10 the number of a node from 0 to 63"));
+    EXPECT_THAT(sentence_for("stop:port1@3"), HasSubstr("position 6 a member number"));
+}
+
 TEST(ParseFault, NamesThePositionAndWhatIsExpectedThere) {
     EXPECT_THAT(sentence_for("burn:2@3"), HasSubstr("position 1 'kill:', 'stop:', 'join:' or 'retire:' is expected"));
     EXPECT_THAT(sentence_for("kill:x@3"), HasSubstr("position 6 a member number"));
@@ -103,7 +113,7 @@ TEST(ParseChaos, ReadsJoinsRetirementsAndMoves) {
 
 TEST(ParseChaos, NamesThePositionAndWhatIsExpectedThere) {
     EXPECT_THAT(chaos_sentence_for("sead=7"),
-                HasSubstr("position 1 one of 'seed=', 'kills=', 'joins=', 'retires=', 'moves=' is expected"));
+                HasSubstr("position 1 one of 'seed=', 'kills=', 'joins=', 'retires=', 'moves=', 'ports=' is expected"));
     EXPECT_THAT(chaos_sentence_for("seed="), HasSubstr("position 6 a number"));
     EXPECT_THAT(chaos_sentence_for("seed=7,"), HasSubstr("position 8 one of 'kills='"));
     EXPECT_THAT(chaos_sentence_for("seed=7,seed=8"), HasSubstr("position 8 one of 'kills='"));
