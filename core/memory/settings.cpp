@@ -12,14 +12,32 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Settings, heartbeat_period_ms, h
                                                 quiet, started_by_mpirun, checkpoint_directory, checkpoint_every,
                                                 checkpoint_keep, restart_directory)
 
-tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegment& segment) {
-    std::string text;
+tl::expected<std::string, Failure> settings_text(const Settings& settings) {
     try {
-        text = nlohmann::json(settings).dump();
+        return nlohmann::json(settings).dump();
     } catch (const nlohmann::json::exception&) {  // a path may hold any bytes, JSON may not
         return tl::unexpected(Failure{Errc::invalid_argument,
                                       "The names of the checkpoint and restart directories must be valid UTF-8."});
     }
+}
+
+tl::expected<Settings, Failure> parse_settings(std::string_view text) {
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    if (json.is_discarded())
+        return tl::unexpected(
+            Failure{Errc::corrupt, "The control segment holds no readable settings; start the job again."});
+    try {
+        return json.get<Settings>();
+    } catch (const nlohmann::json::exception& error) {
+        return tl::unexpected(
+            Failure{Errc::corrupt, fmt::format("The job's settings cannot be read: {}.", error.what())});
+    }
+}
+
+tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegment& segment) {
+    const auto written = settings_text(settings);
+    if (!written) return tl::unexpected(written.error());
+    const std::string& text = *written;
     ControlHeader& header = segment.header();
     if (text.size() > header.settings.size())
         return tl::unexpected(
@@ -34,16 +52,7 @@ tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegm
 tl::expected<Settings, Failure> load_settings(const ControlSegment& segment) {
     const ControlHeader& header = segment.header();
     const std::size_t size = std::min<std::size_t>(header.settings_size, header.settings.size());
-    const auto json = nlohmann::json::parse(header.settings.data(), header.settings.data() + size, nullptr, false);
-    if (json.is_discarded())
-        return tl::unexpected(
-            Failure{Errc::corrupt, "The control segment holds no readable settings; start the job again."});
-    try {
-        return json.get<Settings>();
-    } catch (const nlohmann::json::exception& error) {
-        return tl::unexpected(
-            Failure{Errc::corrupt, fmt::format("The job's settings cannot be read: {}.", error.what())});
-    }
+    return parse_settings({header.settings.data(), size});
 }
 
 }  // namespace phoenix

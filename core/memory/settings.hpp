@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace phoenix {
 
@@ -28,6 +29,12 @@ struct Settings {
     std::uint32_t checkpoint_keep = 2;            ///< Complete checkpoints kept.
     std::string restart_directory;                ///< Empty: start afresh.
 };
+
+/// The settings as JSON text.
+/// @error invalid_argument  A path is no valid UTF-8.
+[[nodiscard]] tl::expected<std::string, Failure> settings_text(const Settings& settings);
+/// @error corrupt  `text` holds no readable settings.
+[[nodiscard]] tl::expected<Settings, Failure> parse_settings(std::string_view text);
 
 /// @error invalid_argument  The settings do not fit into the segment (very long paths).
 [[nodiscard]] tl::expected<void, Failure> store_settings(const Settings& settings, ControlSegment& segment);
