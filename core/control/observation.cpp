@@ -6,6 +6,7 @@
 #include <cctype>
 #include <dirent.h>
 #include <fmt/format.h>
+#include <optional>
 #include <vector>
 
 namespace phoenix {
@@ -60,9 +61,42 @@ tl::expected<FileDescriptor, Failure> open_arena(const ControlSegment& segment) 
                                segment.job_id()));
 }
 
+tl::expected<ObservedJob, Failure> map_node(std::string_view segment_id, std::string_view job_id) {
+    auto segment = ControlSegment::attach(segment_id);
+    if (!segment)
+        return tl::unexpected(segment.error().code == Errc::wrong_state ? in_the_making(job_id)
+                                                                        : std::move(segment.error()));
+    ObservedJob job;
+    job.segment = std::make_unique<ControlSegment>(std::move(*segment));
+    auto file = open_arena(*job.segment);
+    if (!file) return tl::unexpected(std::move(file.error()));
+    auto arena = Arena::map(*job.segment, std::move(*file));
+    if (!arena) return tl::unexpected(std::move(arena.error()));
+    job.arena = std::move(*arena);
+    return job;
+}
+
 }  // namespace
 
-tl::expected<std::string, Failure> meant_job(std::string_view wanted, std::span<const FoundJob> jobs) {
+std::string_view job_of_segment(std::string_view segment_id) noexcept {
+    const std::size_t point = segment_id.rfind('.');
+    if (point == std::string_view::npos || point == 0 || point + 1 == segment_id.size()) return segment_id;
+    const std::string_view node = segment_id.substr(point + 1);
+    const bool number = std::all_of(node.begin(), node.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    return number ? segment_id.substr(0, point) : segment_id;
+}
+
+tl::expected<std::string, Failure> meant_job(std::string_view wanted, std::span<const FoundJob> segments) {
+    std::vector<FoundJob> jobs;
+    for (const FoundJob& segment : segments) {
+        const std::string_view id = job_of_segment(segment.job_id);
+        const auto known =
+            std::find_if(jobs.begin(), jobs.end(), [&](const FoundJob& job) { return job.job_id == id; });
+        if (known == jobs.end())
+            jobs.push_back({std::string{id}, segment.alive});
+        else
+            known->alive = known->alive || segment.alive;
+    }
     const auto living = std::count_if(jobs.begin(), jobs.end(), [](const FoundJob& job) { return job.alive; });
     if (!wanted.empty()) {
         const auto found =
@@ -87,30 +121,42 @@ tl::expected<std::string, Failure> meant_job(std::string_view wanted, std::span<
     return std::find_if(jobs.begin(), jobs.end(), [](const FoundJob& job) { return job.alive; })->job_id;
 }
 
-tl::expected<ObservedJob, Failure> observe_job(std::string_view wanted) {
-    const std::vector<FoundJob> jobs = find_jobs();
-    auto job_id = meant_job(wanted, jobs);
+tl::expected<std::vector<ObservedJob>, Failure> observe_nodes(std::string_view wanted) {
+    std::vector<FoundJob> segments = find_jobs();
+    auto job_id = meant_job(wanted, segments);
     if (!job_id && !wanted.empty()) {
         // A maker that has not written yet who it is looks dead.
-        if (const auto made = ControlSegment::attach(wanted); !made && made.error().code == Errc::wrong_state)
-            return tl::unexpected(in_the_making(wanted));
+        for (const std::string& name : {std::string{wanted}, fmt::format("{}.0", wanted)})
+            if (const auto made = ControlSegment::attach(name); !made && made.error().code == Errc::wrong_state)
+                return tl::unexpected(in_the_making(wanted));
         if (belongs_to_another_user(wanted))
             return refusal(Errc::refused,
                            fmt::format("The job '{}' belongs to another user; only its owner may use it.", wanted));
     }
     if (!job_id) return tl::unexpected(std::move(job_id.error()));
-    auto segment = ControlSegment::attach(*job_id);
-    if (!segment)
-        return tl::unexpected(segment.error().code == Errc::wrong_state ? in_the_making(*job_id)
-                                                                        : std::move(segment.error()));
-    ObservedJob job;
-    job.segment = std::make_unique<ControlSegment>(std::move(*segment));
-    auto file = open_arena(*job.segment);
-    if (!file) return tl::unexpected(std::move(file.error()));
-    auto arena = Arena::map(*job.segment, std::move(*file));
-    if (!arena) return tl::unexpected(std::move(arena.error()));
-    job.arena = std::move(*arena);
-    return job;
+    std::erase_if(segments,
+                  [&](const FoundJob& found) { return !found.alive || job_of_segment(found.job_id) != *job_id; });
+    std::vector<ObservedJob> nodes;
+    std::optional<Failure> failure;
+    for (const FoundJob& found : segments) {
+        auto node = map_node(found.job_id, *job_id);
+        if (node)
+            nodes.push_back(std::move(*node));
+        else
+            failure = std::move(node.error());  // it may have ended meanwhile
+    }
+    if (nodes.empty() && failure) return tl::unexpected(std::move(*failure));
+    if (nodes.empty()) return refusal(Errc::wrong_state, fmt::format("The job '{}' has ended meanwhile.", *job_id));
+    std::sort(nodes.begin(), nodes.end(), [](const ObservedJob& a, const ObservedJob& b) {
+        return a.segment->header().node_id < b.segment->header().node_id;
+    });
+    return nodes;
+}
+
+tl::expected<ObservedJob, Failure> observe_job(std::string_view wanted) {
+    auto nodes = observe_nodes(wanted);
+    if (!nodes) return tl::unexpected(std::move(nodes.error()));
+    return std::move(nodes->front());
 }
 
 }  // namespace phoenix

@@ -46,6 +46,36 @@ TEST(MeantJob, OfSeveralMustBeNamed) {
     EXPECT_THAT(refusal_of("d", {}), HasSubstr("none runs"));
 }
 
+TEST(MeantJob, OfSeveralNodesCountsAsOne) {
+    EXPECT_EQ(refusal_of("", {{"a.0", true}, {"a.1", true}}), "found a");
+    EXPECT_EQ(refusal_of("a", {{"a.0", false}, {"a.12", true}, {"b", true}}), "found a");
+    EXPECT_THAT(refusal_of("", {{"a.0", true}, {"a.1", true}, {"b", true}}), HasSubstr("2 jobs run here (a, b)"));
+    EXPECT_THAT(refusal_of("a", {{"a.0", false}, {"a.1", false}}), HasSubstr("The job 'a' is dead"));
+    EXPECT_EQ(job_of_segment("a.1"), "a");
+    EXPECT_EQ(job_of_segment("a"), "a");
+    EXPECT_EQ(job_of_segment("a.b"), "a.b");
+    EXPECT_EQ(job_of_segment(".1"), ".1");
+    EXPECT_EQ(job_of_segment("a."), "a.");
+}
+
+TEST(Observation, MapsTheNodesOfAJobInTheirOrder) {
+    AgentOptions options;
+    options.node_count = 3;
+    std::vector<std::unique_ptr<Agent>> agents;
+    for (const std::uint32_t node : {2U, 0U}) {
+        options.job_id = name("nodes") + "." + std::to_string(node);
+        options.node_id = node;
+        auto agent = Agent::start(options);
+        ASSERT_TRUE(agent) << agent.error().sentence;
+        agents.push_back(std::move(*agent));
+    }
+    const auto nodes = observe_nodes(name("nodes"));
+    ASSERT_TRUE(nodes) << nodes.error().sentence;
+    ASSERT_EQ(nodes->size(), 2U);
+    EXPECT_EQ((*nodes)[0].segment->header().node_id, 0U);
+    EXPECT_EQ((*nodes)[1].segment->header().node_id, 2U);
+}
+
 TEST(MeantJob, ThatIsDeadIsRefusedWithTheRemedy) {
     EXPECT_THAT(refusal_of("b", {{"b", false}}), HasSubstr("The job 'b' is dead"));
     EXPECT_THAT(refusal_of("b", {{"b", false}}), HasSubstr("pflight clean"));
