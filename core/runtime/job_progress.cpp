@@ -26,8 +26,14 @@ JobProgress read_domain_progress(const Arena& arena, const DomainHeader& domain,
     const std::uint64_t now = boot_time_ns();
     std::uint64_t longest = stall_ns;
     const std::uint32_t stride = std::max(1U, domain.vnodes / looked_at_max);
-    std::uint64_t looked_at = 0;
-    for (std::uint32_t v = 0; v < domain.vnodes; v += stride, ++looked_at) {
+    const auto is_here = [&](std::uint32_t v) {
+        return domain.locations_offset == 0 ||
+               LocationWord{arena.object<AtomicLocationWord>(domain.locations_offset + std::uint64_t{v} * 8).load()}
+                   .here();
+    };
+    for (std::uint32_t v = 0; v < domain.vnodes; v += stride) {
+        if (!is_here(v)) continue;
+        ++progress.vnodes_here;
         auto& record = arena.object<VNodeRecord>(domain.records_offset + std::uint64_t{v} * domain.record_stride);
         const CommitSlot slot = commit_of(record, domain);
         const std::uint64_t step = slot.phase == progress.phase ? slot.step : 0;
@@ -38,7 +44,8 @@ JobProgress read_domain_progress(const Arena& arena, const DomainHeader& domain,
         longest = now - since;
         progress.long_wait = fmt::format("{} since {} s", describe_wait(record, v), longest / 1'000'000'000);
     }
-    progress.step_mean /= static_cast<double>(std::max<std::uint64_t>(1, looked_at));
+    progress.step_mean /= std::max(1U, progress.vnodes_here);
+    if (progress.vnodes_here == 0) progress.step_min = 0;
     return progress;
 }
 

@@ -18,11 +18,12 @@ struct JobProgress {
     double step_mean{0};           ///< Over the VNodes looked at.
     std::uint64_t steps_total{0};  ///< Asked for in this phase.
     std::uint32_t vnodes{0};
+    std::uint32_t vnodes_here{0};  ///< Looked at and on this node.
     std::uint64_t checkpoints{0};
     std::string long_wait;  ///< The longest wait beyond the limit, as a sentence; empty if there is none.
 };
 
-/// Progress of one domain. Looks at 4096 VNodes at most, evenly spread.
+/// Progress of one domain, as far as its VNodes are on this node. Looks at 4096 VNodes at most, evenly spread.
 /// @param stall_ns  Waits longer than this are reported.
 [[nodiscard]] JobProgress read_domain_progress(const Arena& arena, const DomainHeader& domain, std::uint64_t stall_ns);
 
