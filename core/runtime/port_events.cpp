@@ -70,14 +70,17 @@ void PortProcess::frame(NodeId from, const Incoming& incoming, std::span<const s
         case FrameType::outcome: {
             OutcomeHead head;
             if (read_head(incoming.head, head)) take_outcome(head, payload);
+            note_over(from);  // it needs nothing more, even if all has been completed here
             return;
         }
-        case FrameType::over:
-            // In shared memory before it is accepted: the other port will be gone when the next one here could ask.
-            context_.header().nodes_over.fetch_or(std::uint64_t{1} << from.value, std::memory_order_release);
-            return;
+        case FrameType::over: return note_over(from);
         default: return take_domain_frame(from, type, incoming.head, payload, extent);
     }
+}
+
+// In shared memory before it is accepted: the other port will be gone when the next one here could ask.
+void PortProcess::note_over(NodeId peer) noexcept {
+    context_.header().nodes_over.fetch_or(std::uint64_t{1} << peer.value, std::memory_order_release);
 }
 
 void PortProcess::take_domain_ready(NodeId from, const DomainReadyHead& head) {

@@ -64,6 +64,7 @@ tl::expected<void, Failure> PortProcess::run() {
     if (auto opened = open(); !opened) return opened;
     while (!over())
         if (!work()) wait();
+    leave_job(context_);  // if the agent is gone, the last one who leaves removes the job's names: that is us
     return {};
 }
 
@@ -174,12 +175,14 @@ void PortProcess::look_at_outcome() {
         (void)links_.post_copy(peer, FrameType::outcome, bytes_of(head), std::as_bytes(std::span{text}));
 }
 
+bool PortProcess::is_lost(std::uint32_t node) const noexcept {
+    const std::uint64_t patience = std::uint64_t{context_.settings.start_timeout_ms} * 1'000'000;
+    return !links_.up(NodeId{node}) && boot_time_ns() > without_link_since_ns_[node] + patience;
+}
+
 void PortProcess::look_at_lost_nodes() {
-    const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
-        if (NodeId{node} == context_.node() || links_.up(NodeId{node}) || is_over(node)) continue;
-        if (now < without_link_since_ns_[node] + std::uint64_t{context_.settings.start_timeout_ms} * 1'000'000)
-            continue;
+        if (NodeId{node} == context_.node() || is_over(node) || !is_lost(node)) continue;
         context_.fail_quietly(Errc::member_lost,
                               fmt::format("Node {} cannot be reached any more, and what its VNodes had done is lost "
                                           "with it; run the job again.",
@@ -213,6 +216,8 @@ bool PortProcess::over() {
     if (!over_here_) return false;
     for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
         if (NodeId{node} == context_.node()) continue;
+        // Our own work may be completed already, and then no failure ends the wait for one that is gone.
+        if (is_lost(node)) continue;
         // One that has said so and is gone has heard us, or it would still be there.
         if (!is_over(node) || (links_.up(NodeId{node}) && !over_accepted_[node])) return false;
     }

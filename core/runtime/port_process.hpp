@@ -57,6 +57,9 @@ class PortProcess final : public TransportEvents {
     [[nodiscard]] bool members_have_left() const;
     [[nodiscard]] bool over();
     void tell_over(NodeId peer);
+    void note_over(NodeId peer) noexcept;
+    /// Without a link for longer than a port that is started anew would need.
+    [[nodiscard]] bool is_lost(std::uint32_t node) const noexcept;
     [[nodiscard]] bool is_over(std::uint32_t node) const noexcept {
         return (context_.header().nodes_over.load(std::memory_order_acquire) >> node & 1) != 0;
     }
