@@ -29,9 +29,9 @@ std::optional<std::uint64_t> seconds_in_ns(std::string_view text) {
 }
 
 tl::expected<void, Failure> check_job_id(std::string_view text) {
-    const bool good = std::all_of(text.begin(), text.end(),
-                                  [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
-    if (good && text.size() <= 40) return {};
+    const bool is_name = std::all_of(text.begin(), text.end(),
+                                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
+    if (is_name && text.size() <= 40) return {};
     return tl::unexpected(
         Failure{Errc::invalid_argument,
                 fmt::format("--job '{}': a name of 1 to 40 letters, digits, '-' and '_' is expected.", text)});

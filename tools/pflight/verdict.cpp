@@ -1,5 +1,7 @@
 #include "pflight/verdict.hpp"
 
+#include "pflight/member_name.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -9,9 +11,10 @@ namespace phoenix::pflight {
 
 namespace {
 
-std::string name_of_member(const MemberProcess& process) {
-    return process.slot ? fmt::format("member {} (process {})", *process.slot, process.identity.pid)
-                        : fmt::format("process {}, which had not attached,", process.identity.pid);
+std::string name_of_member(const MemberProcess& process, std::optional<std::uint32_t> node) {
+    return process.slot
+               ? fmt::format("member {} (process {})", text_of(MemberName{node, *process.slot}), process.identity.pid)
+               : fmt::format("process {}, which had not attached,", process.identity.pid);
 }
 
 // "3 by SIGKILL, 1 by SIGSEGV, 1 exited early"
@@ -40,7 +43,9 @@ std::string signal_name(int number) {
     return name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", name);
 }
 
-Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optional<LastCheckpoint>& checkpoint) {
+Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optional<LastCheckpoint>& checkpoint,
+                   std::optional<std::uint32_t> node) {
+    const std::string of_node = node ? fmt::format(" of node {}", *node) : std::string{};
     // One that was to join later and never did is no part of the work; whoever asked for it is told.
     const auto exited_badly = std::find_if(processes.begin(), processes.end(), [](const MemberProcess& process) {
         return process.exit_status().value_or(0) != 0 && (process.attached() || !process.grown);
@@ -49,7 +54,7 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
         const int status = *exited_badly->exit_status();
         return {Outcome::failed, Errc::step_failed,
                 fmt::format("The program failed: {} exited with status {}; see its messages above.",
-                            name_of_member(*exited_badly), status),
+                            name_of_member(*exited_badly, node), status),
                 status};
     }
     const auto in_good_order = [](const MemberProcess& process) {
@@ -68,12 +73,15 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
                 "not a PhoenixFlight program.",
                 1};
     if (nobody_attached)
-        return {Outcome::failed, Errc::member_lost,
-                fmt::format("All {} processes died before they made a phoenix::Runtime ({}); see their messages above.",
-                            processes.size(), endings(processes)),
-                1};
+        return {
+            Outcome::failed, Errc::member_lost,
+            fmt::format("All {} processes{} died before they made a phoenix::Runtime ({}); see their messages above.",
+                        processes.size(), of_node, endings(processes)),
+            1};
     return {Outcome::failed, Errc::member_lost,
-            fmt::format("All {} members died ({}); {}", processes.size(), endings(processes), remedy(checkpoint)), 1};
+            fmt::format("All {} members{} died ({}); {}", processes.size(), of_node, endings(processes),
+                        remedy(checkpoint)),
+            1};
 }
 
 }  // namespace phoenix::pflight

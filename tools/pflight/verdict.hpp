@@ -23,8 +23,10 @@ struct Verdict {
 
 /// All processes have ended and nobody has decided the outcome. Completed means: at least one member left in good order
 /// and nobody exited by itself with another status than 0; who was to join later and never attached does not count.
+/// @param node  Of these processes, in a job of several nodes.
 [[nodiscard]] Verdict verdict_of(const std::vector<MemberProcess>& processes,
-                                 const std::optional<LastCheckpoint>& checkpoint);
+                                 const std::optional<LastCheckpoint>& checkpoint,
+                                 std::optional<std::uint32_t> node = std::nullopt);
 
 /// "SIGKILL" and so on.
 [[nodiscard]] std::string signal_name(int number);

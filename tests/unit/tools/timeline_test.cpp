@@ -67,6 +67,22 @@ TEST_F(TimelineTest, AdoptionsWithoutADeathCountAsNoRecovery) {
     EXPECT_THAT(lines_, ElementsAre(HasSubstr("took over 1 VNode of member 0"), HasSubstr("of VNode 4 of member 0")));
 }
 
+TEST_F(TimelineTest, NamesMembersOfANodeAndCountsPortsAsNoMembers) {
+    Timeline node{0, [this](const std::string& line) { lines_.push_back(line); }, 1};
+    node.know_port(255);
+    node.take({EventKind::member_joined, 2, 77, 0, millisecond, 0}, PlannedFault{});
+    node.take({EventKind::port_started, 1, 78, 0, millisecond, 1}, PlannedFault{});
+    node.take({EventKind::fault_fired, 0, 0, 0, millisecond, 0}, PlannedFault{.kind = FaultKind::kill_port});
+    node.process_ended(255, millisecond, "SIGKILL");
+    node.take({EventKind::member_failed, 255, 5, 0, millisecond, 0}, PlannedFault{});
+    node.take({EventKind::adopted, 2, 3, 255, millisecond, 0}, PlannedFault{});
+    EXPECT_THAT(lines_,
+                ElementsAre(HasSubstr("member 1.2 attached (process 77)"),
+                            HasSubstr("process 78 started as port 1, anew"), HasSubstr("port 1 is killed as planned"),
+                            HasSubstr("port 1 died (SIGKILL)"), HasSubstr("member 1.2 took over 3 VNodes of port 1")));
+    EXPECT_EQ(node.summary(), "") << "no member was lost";
+}
+
 TEST_F(TimelineTest, RemembersTheLastCheckpoint) {
     EXPECT_FALSE(timeline_.last_checkpoint());
     take(EventKind::checkpoint_written, 0, 20, 0, millisecond);

@@ -87,6 +87,14 @@ TEST(Verdict, AllDeadIsCountedBySignalAndSaysHowToGoOn) {
                 HasSubstr("step 40: go on with --restart saved"));
 }
 
+TEST(Verdict, OfANodeOfSeveralSaysWhichOne) {
+    std::vector<MemberProcess> processes;
+    processes.push_back(exited(1, 3));
+    EXPECT_THAT(verdict_of(processes, std::nullopt, 2).sentence, HasSubstr("member 2.1 (process"));
+    processes.front() = rank(1);
+    EXPECT_THAT(verdict_of(processes, std::nullopt, 2).sentence, HasSubstr("All 1 members of node 2 died"));
+}
+
 TEST(Verdict, ProcessesThatNeverAttachedAreNotCalledMembers) {
     MemberProcess first;
     MemberProcess second;
