@@ -42,8 +42,24 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     return pointers;
 }
 
+struct Descriptors {
+    int input;
+    int output;
+    int passed_on;
+    int report;
+};
+
+// A copy beyond those that are about to be replaced; -1 if there is none.
+int out_of_the_way(int descriptor) { return descriptor < 0 ? -1 : fcntl(descriptor, F_DUPFD_CLOEXEC, 10); }
+
+void put_in_place(int descriptor, int place) {
+    if (descriptor < 0) return;
+    dup2(descriptor, place);
+    close(descriptor);
+}
+
 // After fork() in a process with threads: nothing but system calls.
-[[noreturn]] void become(const char* path, char* const* arguments, char* const* environment, int report) {
+[[noreturn]] void become(const char* path, char* const* arguments, char* const* environment, Descriptors descriptors) {
     setpgid(0, 0);
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE, SIGQUIT}) signal(number, SIG_DFL);
     // A process group in the background may still write to a terminal with tostop.
@@ -51,11 +67,13 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     sigset_t none{};
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
-    const int null = open("/dev/null", O_RDONLY);
-    if (null > 0) {
-        dup2(null, STDIN_FILENO);
-        close(null);
-    }
+    const int report = out_of_the_way(descriptors.report);
+    const int output = out_of_the_way(descriptors.output);
+    const int passed_on = out_of_the_way(descriptors.passed_on);
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    put_in_place(out_of_the_way(descriptors.input < 0 ? null : descriptors.input), STDIN_FILENO);
+    put_in_place(output, STDOUT_FILENO);
+    put_in_place(passed_on, passed_on_descriptor);
     execve(path, arguments, environment);
     const int error = errno;
     if (write(report, &error, sizeof error) < 0) _exit(126);
@@ -110,7 +128,9 @@ tl::expected<pid_t, Failure> start_process(const ProgramCall& call) {
     FileDescriptor write_end{ends[1]};
     const pid_t child = fork();
     if (child < 0) return failed(errno);
-    if (child == 0) become(call.path.c_str(), arguments.data(), environment.data(), write_end.get());
+    if (child == 0)
+        become(call.path.c_str(), arguments.data(), environment.data(),
+               {call.standard_input, call.standard_output, call.passed_on, write_end.get()});
     write_end = FileDescriptor{};
     // The pipe closes when the program begins; before that it may say why it does not.
     int error = 0;

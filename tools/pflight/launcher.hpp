@@ -13,14 +13,19 @@ namespace phoenix::pflight {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+inline constexpr int passed_on_descriptor = 3;
+
 struct ProgramCall {
     std::string path;
     std::vector<std::string> arguments;  ///< Without the program's name.
     Environment environment;             ///< Added to that of this process.
+    int standard_input{-1};              ///< Descriptor it reads from; -1: /dev/null.
+    int standard_output{-1};             ///< Descriptor it writes to; -1: our stdout.
+    int passed_on{-1};                   ///< Becomes its descriptor `passed_on_descriptor`; -1: nothing does.
 };
 
-/// Starts a process in a process group of its own, so that Ctrl-C on the terminal reaches the launcher only. It reads
-/// from /dev/null, writes to our stdout and stderr, has default signals and outlives us.
+/// Starts a process in a process group of its own, so that Ctrl-C on the terminal reaches the launcher only. It writes
+/// to our stderr, has default signals and outlives us.
 /// @error system  It cannot be started; says why.
 [[nodiscard]] tl::expected<pid_t, Failure> start_process(const ProgramCall& call);
 

@@ -46,6 +46,12 @@ bool built_with_mpi() noexcept {
 #endif
 }
 
+std::string own_program() {
+    std::error_code error;
+    const fs::path path = fs::read_symlink("/proc/self/exe", error);
+    return is_program(path) ? path.string() : std::string{"/proc/self/exe"};  // it may have been replaced meanwhile
+}
+
 std::string path_of_command(std::string_view name) {
     const char* path = std::getenv("PATH");
     std::string_view rest = path == nullptr ? std::string_view{"/usr/bin:/bin"} : std::string_view{path};

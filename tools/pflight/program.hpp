@@ -13,6 +13,9 @@ namespace phoenix::pflight {
 /// Whether --mpi is possible at all in this build.
 [[nodiscard]] bool built_with_mpi() noexcept;
 
+/// Path of this executable.
+[[nodiscard]] std::string own_program();
+
 /// Path of `name` on PATH, empty if it is not there.
 [[nodiscard]] std::string path_of_command(std::string_view name);
 
