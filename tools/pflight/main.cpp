@@ -12,8 +12,9 @@ namespace {
 
 using namespace phoenix::pflight;
 
-constexpr std::array table{make_run_command,  make_status_command, make_members_command, make_vnodes_command,
-                           make_join_command, make_retire_command, make_move_command,    make_clean_command};
+constexpr std::array table{make_run_command,    make_status_command, make_members_command,
+                           make_vnodes_command, make_join_command,   make_retire_command,
+                           make_move_command,   make_clean_command,  make_port_command};
 
 constexpr const char* footer = R"(
 examples:

@@ -98,7 +98,8 @@ void MemberProcesses::look() {
         const MemberRecord& record = segment_->member(slot);
         const MemberIdentity who = identity_of(record);
         if (!who.attached() || record.collected.load(std::memory_order_relaxed) == who.incarnation)
-            continue;  // our own
+            continue;                                // our own
+        if (who.role == MemberRole::port) continue;  // see PortKeeper
         const auto is_it = [&](const MemberProcess& process) { return process.identity == who.process; };
         auto found = std::find_if(processes_.begin(), processes_.end(), is_it);
         if (found == processes_.end()) {

@@ -42,7 +42,7 @@ class MemberProcesses {
 
     /// Takes in a process of which nothing but the pid is known.
     void add(pid_t pid, bool is_child, bool grown = false);
-    /// Reads the member records: finds out who attached, and takes in members that were not known.
+    /// Reads the member records: finds out who attached, and takes in members that were not known. Ports are none.
     void look();
     /// Marks those that ended since the last call, oldest news first, and reaps children. Returns their indices.
     std::vector<std::size_t> collect_ended();

@@ -39,10 +39,13 @@ std::string time_text(double seconds) {
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns, std::uint32_t living) {
+}  // namespace
+
+ProgressSample sample_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns,
+                               std::uint32_t living_members) {
     ProgressSample now;
     now.time_ns = boot_time_ns();
-    now.members = living;
+    now.members = living_members;
     now.vnode_steps = segment.header().past_steps.load(std::memory_order_relaxed);
     now.recoveries = segment.header().past_recoveries.load(std::memory_order_relaxed);
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
@@ -55,7 +58,34 @@ ProgressSample sample(const ControlSegment& segment, const Arena& arena, std::ui
     return now;
 }
 
-}  // namespace
+ProgressSample merged(const std::vector<ProgressSample>& nodes) {
+    ProgressSample all;
+    double weight = 0;
+    double sum = 0;
+    for (const ProgressSample& node : nodes) {
+        all.time_ns = std::max(all.time_ns, node.time_ns);
+        all.vnode_steps += node.vnode_steps;
+        all.recoveries += node.recoveries;
+        all.members += node.members;
+        const bool further = node.job && (!all.job || node.job->phase > all.job->phase);
+        if (further) all.job = node.job;
+    }
+    if (!all.job) return all;
+    all.job->step_min = ~std::uint64_t{0};
+    all.job->long_wait.clear();
+    for (const ProgressSample& node : nodes) {
+        if (!node.job || node.job->domain != all.job->domain || node.job->vnodes_here == 0) continue;
+        const bool same_phase = node.job->phase == all.job->phase;
+        weight += node.job->vnodes_here;
+        sum += same_phase ? node.job->step_mean * node.job->vnodes_here : 0;
+        all.job->step_min = std::min(all.job->step_min, same_phase ? node.job->step_min : 0);
+        all.job->checkpoints = std::max(all.job->checkpoints, node.job->checkpoints);
+        if (all.job->long_wait.empty()) all.job->long_wait = node.job->long_wait;
+    }
+    all.job->step_mean = weight > 0 ? sum / weight : 0;
+    if (weight == 0) all.job->step_min = 0;
+    return all;
+}
 
 std::string progress_text(const ProgressSample& now, const ProgressSample& before) {
     std::string text;
@@ -97,8 +127,7 @@ std::string progress_json(const ProgressSample& now, const ProgressSample& befor
     return json.dump();
 }
 
-ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment& segment, const Arena& arena)
-    : segment_(&segment), arena_(&arena), stall_ns_(std::uint64_t{options.settings.stall_report_ms} * 1'000'000) {
+ProgressDisplay::ProgressDisplay(const RunOptions& options, ProgressSample first) : before_(std::move(first)) {
     const bool terminal = isatty(STDERR_FILENO) == 1;
     if (options.progress == ProgressMode::json_lines)
         style_ = Style::json;
@@ -111,7 +140,6 @@ ProgressDisplay::ProgressDisplay(const RunOptions& options, const ControlSegment
                                           : plain_period_ns;
     // Asked for explicitly, it shows the state from the start and not only in long runs.
     if (options.progress == ProgressMode::always && style_ == Style::plain) period_ns_ = redraw_period_ns * 5;
-    before_ = sample(segment, arena, stall_ns_, options.members);
 }
 
 ProgressDisplay::~ProgressDisplay() { clear(); }
@@ -130,16 +158,15 @@ void ProgressDisplay::line(const std::string& text) {
     std::fflush(stderr);
 }
 
-void ProgressDisplay::update(std::uint32_t living_members) {
-    if (style_ == Style::none) return;
-    if (boot_time_ns() < before_->time_ns + period_ns_) return;
-    const ProgressSample now = sample(*segment_, *arena_, stall_ns_, living_members);
+bool ProgressDisplay::due() const { return style_ != Style::none && boot_time_ns() >= before_.time_ns + period_ns_; }
+
+void ProgressDisplay::show(const ProgressSample& now) {
     switch (style_) {
         case Style::none: break;
-        case Style::json: line(progress_json(now, *before_)); break;
-        case Style::plain: line("pflight: " + progress_text(now, *before_)); break;
+        case Style::json: line(progress_json(now, before_)); break;
+        case Style::plain: line("pflight: " + progress_text(now, before_)); break;
         case Style::redrawn:
-            std::fputs(("\r\033[K" + progress_text(now, *before_)).c_str(), stderr);
+            std::fputs(("\r\033[K" + progress_text(now, before_)).c_str(), stderr);
             std::fflush(stderr);
             line_open_ = true;
             break;

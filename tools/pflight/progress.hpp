@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace phoenix::pflight {
 
@@ -20,6 +21,13 @@ struct ProgressSample {
     std::optional<JobProgress> job;
 };
 
+/// What shared memory says now.
+[[nodiscard]] ProgressSample sample_progress(const ControlSegment& segment, const Arena& arena, std::uint64_t stall_ns,
+                                             std::uint32_t living_members);
+
+/// The nodes of a job as one: sums, the domain of the node that is furthest, steps over the VNodes of all.
+[[nodiscard]] ProgressSample merged(const std::vector<ProgressSample>& nodes);
+
 /// One line without its end: step, steps/s, members, recoveries, ETA.
 [[nodiscard]] std::string progress_text(const ProgressSample& now, const ProgressSample& before);
 [[nodiscard]] std::string progress_json(const ProgressSample& now, const ProgressSample& before);
@@ -27,26 +35,24 @@ struct ProgressSample {
 /// Writes to stderr. Lines of others go through line(), so that they do not mix with the redrawn one.
 class ProgressDisplay {
   public:
-    ProgressDisplay(const RunOptions& options, const ControlSegment& segment, const Arena& arena);
+    ProgressDisplay(const RunOptions& options, ProgressSample first);
     ~ProgressDisplay();
     ProgressDisplay(const ProgressDisplay&) = delete;
     ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
-    /// Shows the state if it is time to.
-    void update(std::uint32_t living_members);
+    /// True if something is to be shown again.
+    [[nodiscard]] bool due() const;
+    void show(const ProgressSample& now);
     void line(const std::string& text);
 
   private:
     enum class Style : std::uint8_t { none, redrawn, plain, json };
     void clear();
 
-    const ControlSegment* segment_;
-    const Arena* arena_;
-    std::uint64_t stall_ns_;  ///< Longer waits are shown.
     Style style_{Style::none};
     std::uint64_t period_ns_{0};
     bool line_open_{false};
-    std::optional<ProgressSample> before_;
+    ProgressSample before_;
 };
 
 }  // namespace phoenix::pflight

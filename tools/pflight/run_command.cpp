@@ -2,6 +2,7 @@
 #include "pflight/command.hpp"
 #include "pflight/run_options.hpp"
 #include "pflight/supervisor.hpp"
+#include "pflight/terminal.hpp"
 
 namespace phoenix::pflight {
 
@@ -22,7 +23,8 @@ class Run : public Command {
         job.expected_members = options->members;
         auto agent = Agent::start(job);
         if (!agent) return complain(agent.error().sentence, refused);
-        return Supervisor{*options, **agent}.run();
+        Terminal terminal{*options, (*agent)->segment(), (*agent)->arena()};
+        return Supervisor{*options, **agent, terminal}.run();
     }
 
   private:

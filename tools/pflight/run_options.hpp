@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -26,9 +27,14 @@ struct RunOptions {
     bool quiet{false};
     bool timeline{false};
     bool respawn{false};
-    std::string program;                 ///< Path of the executable.
-    std::vector<std::string> arguments;  ///< Of the program, without its name.
-    std::string mpirun;                  ///< Path, in mode mpi.
+    std::string program;                                 ///< Path of the executable.
+    std::vector<std::string> arguments;                  ///< Of the program, without its name.
+    std::string mpirun;                                  ///< Path, in mode mpi.
+    std::uint32_t nodes{1};                              ///< Emulated on this machine.
+    std::vector<std::vector<PlannedFault>> node_faults;  ///< By node, if there are several; `faults` is empty then.
+    // Of the agent of one node of several
+    std::optional<std::uint32_t> node;
+    int member_output{-1};  ///< Descriptor for the members' stdout; -1: our own.
 };
 
 /// The command line as it was typed.
@@ -43,7 +49,9 @@ class RunCommand {
     using Check = tl::expected<void, Failure>;
     [[nodiscard]] Check check_program(RunOptions& options) const;
     [[nodiscard]] Check check_members(RunOptions& options) const;
+    [[nodiscard]] Check check_nodes(RunOptions& options) const;
     [[nodiscard]] Check check_mode(RunOptions& options) const;
+    [[nodiscard]] Check check_node_faults(RunOptions& options) const;
     [[nodiscard]] Check check_faults(RunOptions& options) const;
     [[nodiscard]] Check check_checkpoints(RunOptions& options) const;
     [[nodiscard]] Check check_limits(RunOptions& options) const;
@@ -51,6 +59,8 @@ class RunCommand {
 
     CLI::App* command_{nullptr};
     std::string members_;
+    std::string nodes_;
+    std::string between_;
     bool local_{false};
     bool mpi_{false};
     std::vector<std::string> faults_;

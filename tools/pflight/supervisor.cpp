@@ -18,9 +18,11 @@ namespace {
 
 constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr int look_period_ms = 50;
+constexpr int port_look_period_ms = 20;                     // while other nodes wait for the address of our port
 constexpr std::uint64_t polite_end_ns = 2 * second_ns;      // from SIGTERM to SIGKILL
 constexpr std::uint64_t kill_wait_ns = 10 * second_ns;      // from SIGKILL to giving up on a process
 constexpr std::uint64_t failure_grace_ns = 10 * second_ns;  // for members to end after the job failed
+constexpr std::uint64_t port_finish_ns = second_ns;         // for the port to end after all members of all nodes
 constexpr std::uint64_t mpirun_grace_ns = 3 * second_ns;    // for mpirun to end after its ranks
 constexpr std::uint64_t ranks_settled_ns = 2 * second_ns;   // mpirun forks its ranks at once
 constexpr std::uint32_t replacement_count_max = 1000;       // a program that always dies must not be started for ever
@@ -49,35 +51,45 @@ void block_supervised_signals() noexcept {
     std::signal(SIGPIPE, SIG_IGN);  // whoever reads our messages may go; the job does not end for that
 }
 
-Supervisor::Supervisor(const RunOptions& options, Agent& agent)
+FileDescriptor signalfd_of_supervision() noexcept {
+    const sigset_t set = supervised_signals();
+    return FileDescriptor{signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+}
+
+std::string interruption_sentence(int number) {
+    const char* how = number == SIGINT ? "Ctrl-C" : number == SIGHUP ? "SIGHUP" : "SIGTERM";
+    return fmt::format("Interrupted by {}; all members were ended.", how);
+}
+
+Supervisor::Supervisor(const RunOptions& options, Agent& agent, Audience& audience)
     : options_(options),
       agent_(agent),
       segment_(agent.segment()),
+      audience_(audience),
       processes_(segment_),
-      display_(options, segment_, agent.arena()),
       events_(segment_),
-      timeline_(boot_time_ns(),
-                [this](const std::string& line) {
-                    if (options_.timeline) display_.line(line);
-                }),
+      signals_(signalfd_of_supervision()),
       resumed_(options.faults.size(), false) {
-    const sigset_t set = supervised_signals();
-    signals_ = FileDescriptor{signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+    if (options.node) port_.emplace(agent, audience, options.member_output);
 }
 
 int Supervisor::run() {
     if (auto started = start_members(); !started) {
         segment_.decide_outcome(Outcome::failed, started.error().code, started.error().sentence);
         end_all();
-        return conclude();
+    } else {
+        watch();
     }
+    const int status = conclude();
+    see_port_off();
+    return status;
+}
+
+void Supervisor::watch() {
     while (!finished()) {
         wait_for_news();
         take_signals();
-        if (interrupting_signal_ != 0) {
-            end_all();
-            break;
-        }
+        if (told_to_end()) return end_all();
         take_events();
         take_endings();
         grow();
@@ -85,13 +97,14 @@ int Supervisor::run() {
         end_forgotten();
         end_after_failure();
         if (options_.mode == LaunchMode::mpi) end_idle_mpirun();
-        display_.update(static_cast<std::uint32_t>(processes_.living()));
+        audience_.look(static_cast<std::uint32_t>(processes_.living()));
     }
-    return conclude();
 }
 
 tl::expected<pid_t, Failure> Supervisor::start_member(bool grown) {
-    auto pid = start_process({options_.program, options_.arguments, agent_.environment()});
+    ProgramCall call{options_.program, options_.arguments, agent_.environment()};
+    call.standard_output = options_.member_output;
+    auto pid = start_process(call);
     if (pid) processes_.add(*pid, true, grown);
     return pid;
 }
@@ -102,10 +115,10 @@ void Supervisor::grow() {
     while (header.grow_started.load(std::memory_order_relaxed) != header.grow_wanted.load(std::memory_order_acquire)) {
         const bool too_late = someone_left_ || segment_.outcome() != Outcome::running;
         const auto pid = too_late ? tl::expected<pid_t, Failure>{0} : start_member(true);
-        if (!pid) report(pid.error().sentence);
+        if (!pid) audience_.say(pid.error().sentence);
         if (too_late || !pid) header.grow_failed.fetch_add(1, std::memory_order_acq_rel);
         header.grow_started.fetch_add(1, std::memory_order_acq_rel);
-        if (pid && *pid != 0) timeline_.grown(boot_time_ns(), *pid);
+        if (pid && *pid != 0) audience_.process_started(*pid, ProcessPurpose::joiner);
     }
 }
 
@@ -118,8 +131,14 @@ tl::expected<void, Failure> Supervisor::start_members() {
         mpirun_ = ProcessHandle{{*pid, start_time_of(*pid)}};
         return {};
     }
+    // The port first: members may have something for other nodes at once.
+    if (port_) {
+        if (auto started = port_->start(); !started) return started;
+    }
     for (std::uint32_t count = 0; count < options_.members; ++count) {
-        if (auto pid = start_member(); !pid) return tl::unexpected(std::move(pid.error()));
+        auto pid = start_member();
+        if (!pid) return tl::unexpected(std::move(pid.error()));
+        audience_.process_started(*pid, ProcessPurpose::member);
     }
     return {};
 }
@@ -129,7 +148,9 @@ void Supervisor::wait_for_news() {
     for (const MemberProcess& process : processes_.all())
         if (!process.ended && process.handle.valid()) waits.push_back({process.handle.descriptor(), POLLIN, 0});
     if (mpirun_.valid() && !mpirun_ended_) waits.push_back({mpirun_.descriptor(), POLLIN, 0});
-    poll(waits.data(), waits.size(), look_period_ms);
+    if (audience_.descriptor() >= 0) waits.push_back({audience_.descriptor(), POLLIN, 0});
+    if (port_ && port_->descriptor() >= 0) waits.push_back({port_->descriptor(), POLLIN, 0});
+    poll(waits.data(), waits.size(), port_ && !port_->listens() ? port_look_period_ms : look_period_ms);
 }
 
 void Supervisor::take_signals() {
@@ -140,8 +161,22 @@ void Supervisor::take_signals() {
     }
 }
 
+// By a signal, by whoever gives orders, or because the node cannot go on.
+bool Supervisor::told_to_end() {
+    Orders news = audience_.take_orders();
+    orders_.finish = orders_.finish || news.finish;
+    if (news.end) orders_.end = std::move(news.end);
+    if (port_) {
+        // Other nodes may need it for longer than our own members.
+        const bool goes_well = segment_.outcome() == Outcome::running || segment_.outcome() == Outcome::completed;
+        const bool needed = goes_well && !orders_.finish && !orders_.end && interrupting_signal_ == 0;
+        if (auto trouble = port_->look(needed)) orders_.end = std::move(trouble);
+    }
+    return interrupting_signal_ != 0 || orders_.end;
+}
+
 void Supervisor::take_events() {
-    while (const auto event = events_.next()) timeline_.take(*event, segment_);
+    while (const auto event = events_.next()) audience_.happened(*event);
 }
 
 void Supervisor::take_endings() {
@@ -161,7 +196,7 @@ void Supervisor::take_endings() {
             someone_left_ = someone_left_ || !process.drained;
         } else {
             take_events();  // what led to it is told first
-            timeline_.process_ended(*process.slot, process.ended_ns, how_it_ended(process));
+            audience_.process_ended(*process.slot, process.ended_ns, how_it_ended(process));
             if (options_.respawn) replace(process);
         }
     }
@@ -173,9 +208,9 @@ void Supervisor::replace(const MemberProcess& dead) {
         return;
     ++replacements_;
     if (const auto pid = start_member())
-        timeline_.respawned(boot_time_ns(), *pid);
+        audience_.process_started(*pid, ProcessPurpose::replacement);
     else
-        report(pid.error().sentence);
+        audience_.say(pid.error().sentence);
 }
 
 void Supervisor::find_ranks() {
@@ -276,11 +311,9 @@ bool Supervisor::finished() const {
 
 void Supervisor::end_all() {
     if (interrupting_signal_ != 0) {
-        const char* how = interrupting_signal_ == SIGINT   ? "Ctrl-C"
-                          : interrupting_signal_ == SIGHUP ? "SIGHUP"
-                                                           : "SIGTERM";
-        segment_.decide_outcome(Outcome::interrupted, Errc::interrupted,
-                                fmt::format("Interrupted by {}; all members were ended.", how));
+        segment_.decide_outcome(Outcome::interrupted, Errc::interrupted, interruption_sentence(interrupting_signal_));
+    } else if (orders_.end) {
+        segment_.decide_outcome(orders_.end->outcome, orders_.end->code, orders_.end->sentence);
     }
     const auto signal_everybody = [&](int number) {
         processes_.signal_all(number);
@@ -295,21 +328,22 @@ void Supervisor::end_all() {
     while (!finished() || (mpirun_.valid() && !mpirun_ended_)) {
         wait_for_news();
         take_signals();
+        (void)told_to_end();  // whoever ordered it may lose patience
         take_endings();
         const std::uint64_t now = boot_time_ns();
+        const bool hurry = interruptions_ > interruptions || (orders_.end && orders_.end->hurry);
         // A second Ctrl-C does not wait.
-        if (now > start + polite_end_ns || interruptions_ > interruptions) {
+        if (now > start + polite_end_ns || hurry) {
             signal_everybody(SIGKILL);
             killed = true;
         }
         if (killed && now > start + polite_end_ns + kill_wait_ns) {
-            report("Some processes do not die even by SIGKILL (they wait for a device); see 'ps -o pid,stat,cmd'.");
+            audience_.say(
+                "Some processes do not die even by SIGKILL (they wait for a device); see 'ps -o pid,stat,cmd'.");
             return;
         }
     }
 }
-
-void Supervisor::report(const std::string& sentence) { display_.line("pflight: " + sentence); }
 
 int Supervisor::conclude() {
     processes_.look();
@@ -317,27 +351,56 @@ int Supervisor::conclude() {
     take_events();
     remove_open_mpi_segments(mpi_namespace_);
     std::optional<LastCheckpoint> checkpoint;
-    if (const auto step = timeline_.last_checkpoint()) checkpoint = {*step, options_.settings.checkpoint_directory};
-    const Verdict verdict = verdict_of(processes_.all(), checkpoint);
-    int status = 1;
+    if (const auto step = audience_.last_checkpoint()) checkpoint = {*step, options_.settings.checkpoint_directory};
+    const Verdict verdict = verdict_of(processes_.all(), checkpoint, options_.node);
+    Verdict told{Outcome::failed, verdict.code, {}, 1};
     if (segment_.outcome() == Outcome::running) {
         segment_.decide_outcome(verdict.outcome, verdict.code, verdict.sentence);
-        status = verdict.exit_status;
+        told.exit_status = verdict.exit_status;
     } else if (segment_.outcome() == Outcome::completed) {
-        status = verdict.outcome == Outcome::completed ? 0 : verdict.exit_status;
+        told.exit_status = verdict.outcome == Outcome::completed ? 0 : verdict.exit_status;
+    } else {
+        told.code = static_cast<Errc>(segment_.header().outcome_code);
     }
-    const std::string summary = timeline_.summary();
-    if (status == 0 && !summary.empty() && !options_.quiet) report(summary + ".");
-    if (status != 0 && segment_.header().outcome_shown.exchange(1) == 0) {
+    if (told.exit_status == 0) told.outcome = Outcome::completed;
+    if (segment_.outcome() == Outcome::interrupted) told.outcome = Outcome::interrupted;
+    if (told.exit_status != 0 && segment_.header().outcome_shown.exchange(1) == 0) {
         switch (segment_.outcome()) {
             case Outcome::deciding:
-                report("The job failed, and the member that was to say why died on the way.");
+                told.sentence = "The job failed, and the member that was to say why died on the way.";
                 break;
-            case Outcome::completed: report(verdict.sentence); break;
-            default: report(segment_.outcome_text()); break;
+            case Outcome::completed: told.sentence = verdict.sentence; break;
+            default: told.sentence = segment_.outcome_text(); break;
         }
     }
-    return interrupting_signal_ != 0 && status != 0 ? 128 + interrupting_signal_ : status;
+    if (interrupting_signal_ != 0 && told.exit_status != 0) told.exit_status = 128 + interrupting_signal_;
+    audience_.members_ended(told);
+    return told.exit_status;
+}
+
+// The port ends by itself when no node needs it any more. That is not for us to judge, but whether it is alive is.
+void Supervisor::see_port_off() {
+    if (!port_) return;
+    std::uint64_t asked_ns = 0;
+    std::uint64_t finish_ns = 0;
+    while (port_->living()) {
+        wait_for_news();
+        take_signals();
+        const bool ended = told_to_end();
+        audience_.look(0);
+        const std::uint64_t now = boot_time_ns();
+        if (orders_.finish && finish_ns == 0) finish_ns = now;
+        const bool too_long = finish_ns != 0 && now > finish_ns + port_finish_ns;
+        if ((ended || too_long) && asked_ns == 0) {
+            asked_ns = now;
+            port_->signal(SIGTERM);
+            port_->signal(SIGCONT);
+        }
+        const bool impatient = interruptions_ > 1 || (orders_.end && orders_.end->hurry);
+        if ((asked_ns != 0 && (impatient || now > asked_ns + polite_end_ns)) || port_->hangs(options_.settings))
+            port_->signal(SIGKILL);
+        if (asked_ns != 0 && now > asked_ns + polite_end_ns + kill_wait_ns) return;
+    }
 }
 
 }  // namespace phoenix::pflight

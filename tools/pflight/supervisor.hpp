@@ -2,11 +2,10 @@
 /// Starts the members of a job and sees it through to its end.
 
 #include "control/agent.hpp"
+#include "pflight/audience.hpp"
 #include "pflight/members.hpp"
-#include "pflight/progress.hpp"
+#include "pflight/port_keeper.hpp"
 #include "pflight/run_options.hpp"
-#include "pflight/timeline.hpp"
-#include "pflight/verdict.hpp"
 
 #include <cstdint>
 #include <map>
@@ -16,10 +15,10 @@
 
 namespace phoenix::pflight {
 
-/// One job, from start to exit status. Single-threaded but for the agent's server.
+/// One job, or one node's part of a job, from start to exit status. Single-threaded but for the agent's server.
 class Supervisor {
   public:
-    Supervisor(const RunOptions& options, Agent& agent);
+    Supervisor(const RunOptions& options, Agent& agent, Audience& audience);
 
     /// Returns the exit status when no process of the job is left. SIGINT, SIGTERM and SIGHUP must be blocked.
     int run();
@@ -30,6 +29,8 @@ class Supervisor {
     void grow();
     void wait_for_news();
     void take_signals();
+    [[nodiscard]] bool told_to_end();
+    void watch();
     void take_events();
     void take_endings();
     void replace(const MemberProcess& dead);
@@ -42,17 +43,18 @@ class Supervisor {
     [[nodiscard]] bool finished() const;
     void end_all();
     int conclude();
-    void report(const std::string& sentence);
+    void see_port_off();
 
     const RunOptions& options_;
     Agent& agent_;
     ControlSegment& segment_;
+    Audience& audience_;
     MemberProcesses processes_;
-    ProgressDisplay display_;
+    std::optional<PortKeeper> port_;  ///< Of a node of several.
     EventReader events_;
-    Timeline timeline_;
     FileDescriptor signals_;
     int interrupting_signal_{0};  ///< The first that asked us to end.
+    Orders orders_;               ///< Of the audience, all so far.
     std::uint32_t interruptions_{0};
     std::uint32_t replacements_{0};
     std::uint64_t failed_since_ns_{0};
@@ -72,5 +74,9 @@ class Supervisor {
 
 /// Blocks the signals that Supervisor takes. Before any thread is made.
 void block_supervised_signals() noexcept;
+/// A signalfd of these.
+[[nodiscard]] FileDescriptor signalfd_of_supervision() noexcept;
+/// Why a job ends when whoever runs it gets signal `number`.
+[[nodiscard]] std::string interruption_sentence(int number);
 
 }  // namespace phoenix::pflight

@@ -51,6 +51,33 @@ TEST(ProgressText, DoesWithoutADomain) {
     EXPECT_EQ(progress_text(now, before), "500 VNode steps  250/s  1 member");
 }
 
+TEST(MergedProgress, SumsNodesAndWeighsStepsByTheirVNodes) {
+    ProgressSample first = sample(10, 100);
+    ProgressSample second = sample(11, 40);
+    first.job->vnodes_here = 2;
+    first.job->step_min = 90;
+    second.job->vnodes_here = 4;
+    second.job->step_min = 30;
+    const ProgressSample job = merged({first, second});
+    EXPECT_EQ(job.members, 6U);
+    EXPECT_EQ(job.recoveries, 32U);
+    EXPECT_EQ(job.job->step_mean, 60.0);
+    EXPECT_EQ(job.job->step_min, 30U);
+    EXPECT_EQ(job.job->steps_total, 300U);
+}
+
+TEST(MergedProgress, CountsNodesInAnEarlierPhaseAsNotBegun) {
+    ProgressSample first = sample(10, 100);
+    ProgressSample second = sample(10, 50);
+    first.job->vnodes_here = second.job->vnodes_here = 1;
+    second.job->phase = 2;
+    EXPECT_EQ(merged({first, second}).job->step_mean, 25.0);
+    EXPECT_EQ(merged({first, second}).job->phase, 2U);
+    EXPECT_FALSE(merged({ProgressSample{}, ProgressSample{}}).job);
+    second.job->vnodes_here = first.job->vnodes_here = 0;
+    EXPECT_EQ(merged({first, second}).job->step_mean, 0.0);
+}
+
 TEST(ProgressJson, HoldsTheSameNumbers) {
     const auto json = nlohmann::json::parse(progress_json(sample(12, 120), sample(10, 100)));
     EXPECT_EQ(json.at("domain"), "plate");
