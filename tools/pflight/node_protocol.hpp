@@ -1,0 +1,92 @@
+#pragma once
+/// What launcher and agents say to each other over the agents' stdin and stdout: one JSON object a line, nothing else,
+/// so that it goes through ssh as well. Formatting and parsing; pure. What comes in is checked here and trusted beyond.
+///
+///   launcher -> agent   start (first, once), addresses, end, finish
+///   agent -> launcher   started, process, port, event, died, progress, say, ended
+
+#include "control/fault_plan.hpp"
+#include "memory/event_ring.hpp"
+#include "memory/settings.hpp"
+#include "pflight/audience.hpp"
+#include "pflight/progress.hpp"
+#include "pflight/verdict.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <variant>
+#include <vector>
+
+namespace phoenix::pflight {
+
+inline constexpr std::uint32_t node_protocol_version = 1;
+
+/// All that an agent must know.
+struct StartOrder {
+    std::string job_id;  ///< Of the whole job; the node's is `<job>.<node>`.
+    std::uint32_t node{0};
+    std::uint32_t nodes{1};
+    std::array<std::uint8_t, 32> secret{};
+    std::uint32_t members{1};
+    std::string program;
+    std::vector<std::string> arguments;
+    std::string directory;  ///< In which the program runs.
+    Settings settings;
+    std::vector<PlannedFault> faults;
+    bool respawn{false};
+    int output{2};  ///< Descriptor of the agent that is the members' stdout.
+};
+/// Where the port of each node listens; 0: not known (any more).
+struct AddressesOrder {
+    std::vector<std::uint64_t> of_nodes;
+};
+/// Nobody needs ports any more.
+struct FinishOrder {};
+using Order = std::variant<StartOrder, AddressesOrder, EndOrder, FinishOrder>;
+
+/// The node's segment is there.
+struct StartedReport {};
+struct ProcessReport {
+    pid_t pid{0};
+    ProcessPurpose purpose{ProcessPurpose::member};
+    std::uint64_t time_ns{0};
+};
+struct PortReport {
+    std::uint32_t slot{0};
+    std::uint64_t address{0};  ///< 0: known to be the port's slot, no more.
+};
+struct EventReport {
+    Event event;
+    PlannedFault fault;  ///< Kind and count of the one that fired, if that is the event.
+};
+struct DiedReport {
+    std::uint32_t slot{0};
+    std::uint64_t time_ns{0};
+    std::string how;
+};
+struct ProgressReport {
+    ProgressSample sample;
+};
+struct SayReport {
+    std::string sentence;
+};
+/// All members of the node have ended.
+struct EndedReport {
+    Verdict verdict;
+};
+using Report = std::variant<StartedReport, ProcessReport, PortReport, EventReport, DiedReport, ProgressReport,
+                            SayReport, EndedReport>;
+
+/// A line with its end.
+/// @error invalid_argument  A path or an argument is no valid UTF-8.
+[[nodiscard]] tl::expected<std::string, Failure> line_of(const Order& order);
+[[nodiscard]] std::string line_of(const Report& report);
+
+/// @error corrupt  Not what the other side writes; says what is wrong with it.
+[[nodiscard]] tl::expected<Order, Failure> parse_order(std::string_view line);
+[[nodiscard]] tl::expected<Report, Failure> parse_report(std::string_view line);
+
+}  // namespace phoenix::pflight
