@@ -12,13 +12,14 @@ namespace {
 
 using namespace phoenix::pflight;
 
-constexpr std::array table{make_run_command,    make_status_command, make_members_command,
-                           make_vnodes_command, make_join_command,   make_retire_command,
-                           make_move_command,   make_clean_command,  make_port_command};
+constexpr std::array table{make_run_command,   make_status_command, make_members_command, make_vnodes_command,
+                           make_join_command,  make_retire_command, make_move_command,    make_clean_command,
+                           make_agent_command, make_port_command};
 
 constexpr const char* footer = R"(
 examples:
   pflight run -n 4 ./plate --size 512x512 --vnodes 64 --steps 300
+  pflight run -n 4 --emulate-nodes 2 ./plate --size 512x512 --vnodes 64 --steps 300
   pflight status
   pflight members --json
   pflight vnodes --domain plate

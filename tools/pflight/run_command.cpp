@@ -1,5 +1,6 @@
 #include "control/agent.hpp"
 #include "pflight/command.hpp"
+#include "pflight/job_launcher.hpp"
 #include "pflight/run_options.hpp"
 #include "pflight/supervisor.hpp"
 #include "pflight/terminal.hpp"
@@ -16,6 +17,7 @@ class Run : public Command {
         const auto options = command_.checked();
         if (!options) return complain(options.error().sentence, wrong_usage);
         block_supervised_signals();
+        if (options->nodes > 1) return JobLauncher{*options}.run();
         AgentOptions job;
         job.job_id = options->job_id;
         job.settings = options->settings;

@@ -1,6 +1,7 @@
 #include "pflight/run_options.hpp"
 
 #include "pflight/argument.hpp"
+#include "pflight/node_shares.hpp"
 #include "pflight/program.hpp"
 
 #include <algorithm>
@@ -23,6 +24,7 @@ examples:
   pflight run -n 2 --fault join:2@100 --fault retire:0@200 --timeline ./plate --steps 300
   pflight run -n 4 --checkpoint saved --checkpoint-every 100 ./plate --steps 3000
   pflight run -n 2 --restart saved ./plate --steps 3000
+  pflight run -n 4 --emulate-nodes 2 --fault kill:port1@50 ./plate --steps 300
 
 Exit status: 0 if the work was completed, whatever died meanwhile; 128 + signal after Ctrl-C or SIGTERM; else the status
 the program ended with, or 1.)";
@@ -66,14 +68,18 @@ void RunCommand::declare(CLI::App& application) {
         command_->add_option(name, value, help)->type_name(placeholder)->group("Options");
     };
     text("-n,--members", members_, "N", "Members to start, 1 to 256");
+    text("--emulate-nodes", nodes_, "K",
+         "Share the members out over K nodes with memory of their own, on this machine");
+    text("--between", between_, "HOW", "What carries messages between nodes: direct (TCP)");
     command_->add_flag("--local", local_, "Fork the members, without MPI");
     command_->add_flag("--mpi", mpi_, "Start the members as ranks of one mpirun (the default where there is one)");
     command_
         ->add_option("--fault", faults_,
-                     "At a step: kill:2@300, kill:coordinator@50, stop:1@200+3s, join:2@500, retire:1@400")
+                     "At a step: kill:2@300, kill:coordinator@50, stop:1@200+3s, join:2@500, retire:1@400; "
+                     "with nodes also kill:port1@50")
         ->type_name("SPEC")
         ->allow_extra_args(false);
-    text("--chaos", chaos_, "SPEC", "At random: seed=7,kills=2,joins=2,retires=1,moves=20");
+    text("--chaos", chaos_, "SPEC", "At random: seed=7,kills=2,joins=2,retires=1,moves=20; with nodes also ports=2");
     command_->add_flag("--always-move", always_move_, "Test: every VNode moves to another member at every step");
     text("--checkpoint", checkpoint_, "DIR", "Write checkpoints into DIR");
     text("--checkpoint-every", checkpoint_every_, "K", "Steps between two checkpoints");
@@ -94,9 +100,9 @@ void RunCommand::declare(CLI::App& application) {
 
 tl::expected<RunOptions, Failure> RunCommand::checked() const {
     RunOptions options;
-    for (const auto check :
-         {&RunCommand::check_program, &RunCommand::check_members, &RunCommand::check_mode, &RunCommand::check_faults,
-          &RunCommand::check_checkpoints, &RunCommand::check_limits, &RunCommand::check_output}) {
+    for (const auto check : {&RunCommand::check_program, &RunCommand::check_members, &RunCommand::check_nodes,
+                             &RunCommand::check_mode, &RunCommand::check_faults, &RunCommand::check_checkpoints,
+                             &RunCommand::check_limits, &RunCommand::check_output}) {
         if (auto done = (this->*check)(options); !done) return tl::unexpected(std::move(done.error()));
     }
     return options;
@@ -132,6 +138,33 @@ RunCommand::Check RunCommand::check_members(RunOptions& options) const {
     return {};
 }
 
+RunCommand::Check RunCommand::check_nodes(RunOptions& options) const {
+    if (!between_.empty() && between_ != "direct")
+        return wrong(fmt::format("--between {}: only 'direct' is known.", between_));
+    if (nodes_.empty()) {
+        if (!between_.empty()) return wrong("--between needs several nodes; add for example --emulate-nodes 2.");
+        return {};
+    }
+    const auto number = whole_number(nodes_);
+    if (!number || *number == 0 || *number > node_count_max)
+        return wrong(
+            fmt::format("--emulate-nodes {}: a job has 1 to {} nodes; write for example 2.", nodes_, node_count_max));
+    if (*number > options.members)
+        return wrong(
+            fmt::format("--emulate-nodes {}: each node needs a member, and -n {} is fewer; write -n {} or "
+                        "more.",
+                        nodes_, options.members, nodes_));
+    options.nodes = static_cast<std::uint32_t>(*number);
+    if (options.nodes == 1) return {};
+    if (mpi_) return wrong("--emulate-nodes forks the members, without MPI; leave --mpi out.");
+    if (verify_replay_ && options.members < 2 * options.nodes)
+        return wrong(
+            fmt::format("--verify-replay runs each step a second time in another member of its node; with "
+                        "--emulate-nodes {} write -n {} or more.",
+                        nodes_, 2 * options.nodes));
+    return {};
+}
+
 RunCommand::Check RunCommand::check_mode(RunOptions& options) const {
     if (local_ && mpi_) return wrong("--local and --mpi exclude each other; write one of them.");
     if (mpi_ && respawn_) return wrong("--respawn replaces members by forked ones; write --local instead of --mpi.");
@@ -141,16 +174,39 @@ RunCommand::Check RunCommand::check_mode(RunOptions& options) const {
         return wrong("This pflight was built without MPI; write --local, or build with -DPHOENIX_MPI=ON.");
     if (mpi_ && options.mpirun.empty())
         return wrong("There is no mpirun on PATH; install Open MPI (openmpi-bin) or write --local.");
-    const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_;
+    const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_ && options.nodes == 1;
     options.mode = mpi_ || (!local_ && mpi_possible) ? LaunchMode::mpi : LaunchMode::local;
     options.settings.started_by_mpirun = options.mode == LaunchMode::mpi;
     return {};
 }
 
-RunCommand::Check RunCommand::check_faults(RunOptions& options) const {
+RunCommand::Check RunCommand::check_node_faults(RunOptions& options) const {
+    std::vector<PlannedFault> faults;
     for (const std::string& text : faults_) {
         auto fault = parse_fault(text);
         if (!fault) return tl::unexpected(std::move(fault.error()));
+        faults.push_back(*fault);
+    }
+    std::optional<Chaos> chaos;
+    if (!chaos_.empty()) {
+        const auto parsed = parse_chaos(chaos_);
+        if (!parsed) return tl::unexpected(parsed.error());
+        chaos = *parsed;
+    }
+    auto plans = faults_of_nodes(faults, chaos, member_shares(options.members, options.nodes), respawn_);
+    if (!plans) return tl::unexpected(std::move(plans.error()));
+    options.node_faults = std::move(*plans);
+    return {};
+}
+
+RunCommand::Check RunCommand::check_faults(RunOptions& options) const {
+    if (options.nodes > 1) return check_node_faults(options);
+    for (const std::string& text : faults_) {
+        auto fault = parse_fault(text);
+        if (!fault) return tl::unexpected(std::move(fault.error()));
+        if (fault->kind == FaultKind::kill_port)
+            return wrong(
+                fmt::format("--fault '{}': a job of one node has no port; add for example --emulate-nodes 2.", text));
         if (fault->target >= static_cast<std::int32_t>(options.members) && !respawn_)
             return wrong(fmt::format("--fault '{}': there is no member {}; with -n {} they are 0 to {}.", text,
                                      fault->target, options.members, options.members - 1));
@@ -159,6 +215,9 @@ RunCommand::Check RunCommand::check_faults(RunOptions& options) const {
     if (!chaos_.empty()) {
         const auto chaos = parse_chaos(chaos_);
         if (!chaos) return tl::unexpected(chaos.error());
+        if (chaos->ports != 0)
+            return wrong(
+                fmt::format("--chaos '{}': a job of one node has no port; add for example --emulate-nodes 2.", chaos_));
         if (chaos->losses() >= options.members + chaos->joins && !respawn_)
             return wrong(fmt::format(
                 "--chaos '{}': {} kills and retires leave nobody of {} members; write fewer, more members or "
@@ -262,6 +321,9 @@ RunCommand::Check RunCommand::check_output(RunOptions& options) const {
     options.settings.quiet = quiet_;
     options.timeline = timeline_;
     if (auto checked = check_job_id(job_); !checked) return tl::unexpected(std::move(checked.error()));
+    // The names of its nodes are longer.
+    if (options.nodes > 1 && job_.size() > 37)
+        return wrong(fmt::format("--job '{}': with several nodes a name of at most 37 characters is expected.", job_));
     options.job_id = job_;
     return {};
 }

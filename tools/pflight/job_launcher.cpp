@@ -1,0 +1,194 @@
+#include "pflight/job_launcher.hpp"
+
+#include "base/clock.hpp"
+#include "control/agent.hpp"
+#include "pflight/launcher.hpp"
+#include "pflight/node_shares.hpp"
+#include "pflight/supervisor.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace phoenix::pflight {
+
+namespace {
+
+constexpr int nodes_look_ms = 50;
+// From the order to end to killing the agents: longer than an agent takes that ends its members politely.
+constexpr std::uint64_t agents_patience_ns = 20'000'000'000;
+constexpr std::uint64_t agents_hurry_ns = 5'000'000'000;
+constexpr std::uint64_t give_up_ns = 60'000'000'000;  // from the order to end to leaving what does not die
+
+tl::expected<std::array<std::uint8_t, 32>, Failure> draw_secret() {
+    std::array<std::uint8_t, 32> secret{};
+    if (getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size()))
+        return refusal(Errc::system, "Cannot draw a job secret: the kernel gives no random numbers.");
+    return secret;
+}
+
+ProgressSample nobody_yet(std::uint32_t members) {
+    ProgressSample sample;
+    sample.time_ns = boot_time_ns();
+    sample.members = members;
+    return sample;
+}
+
+}  // namespace
+
+JobLauncher::JobLauncher(const RunOptions& options)
+    : options_(options),
+      job_id_(options.job_id.empty() ? draw_job_id() : options.job_id),
+      shares_(member_shares(options.members, options.nodes)),
+      display_(options, nobody_yet(options.members)),
+      signals_(signalfd_of_supervision()) {}
+
+int JobLauncher::run() {
+    if (const auto started = start_nodes(); !started) {
+        failure_ = Verdict{Outcome::failed, started.error().code, started.error().sentence, 1};
+    }
+    while (!all_gone()) {
+        wait_for_news();
+        take_signals();
+        look_at_nodes();
+        if (!judge()) break;
+        show_progress();
+    }
+    return conclude();
+}
+
+tl::expected<void, Failure> JobLauncher::start_nodes() {
+    const auto secret = draw_secret();
+    if (!secret) return tl::unexpected(secret.error());
+    StartOrder order;
+    order.job_id = job_id_;
+    order.nodes = options_.nodes;
+    order.secret = *secret;
+    order.program = options_.program;
+    order.arguments = options_.arguments;
+    std::error_code error;
+    order.directory = std::filesystem::current_path(error).string();
+    order.settings = options_.settings;
+    order.respawn = options_.respawn;
+    order.output = passed_on_descriptor;
+    const std::uint64_t now = boot_time_ns();
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        const auto print = [this](const std::string& line) {
+            if (options_.timeline) display_.line(line);
+        };
+        order.node = node;
+        order.members = shares_[node];
+        order.faults = options_.node_faults[node];
+        auto link = std::make_unique<NodeLink>(node, fmt::format("{}.{}", job_id_, node), Timeline{now, print, node});
+        link->progress().members = shares_[node];
+        if (auto started = link->start(order); !started) return started;
+        nodes_.push_back(std::move(link));
+    }
+    return {};
+}
+
+bool JobLauncher::all_gone() const noexcept {
+    return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return node->gone(); });
+}
+
+bool JobLauncher::all_ended() const noexcept {
+    return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return node->ending().has_value(); });
+}
+
+void JobLauncher::wait_for_news() {
+    std::vector<pollfd> waits{{signals_.get(), POLLIN, 0}};
+    for (const auto& node : nodes_) {
+        if (node->words() >= 0) waits.push_back({node->words(), POLLIN, 0});
+        if (node->life() >= 0) waits.push_back({node->life(), POLLIN, 0});
+    }
+    poll(waits.data(), waits.size(), nodes_look_ms);
+}
+
+void JobLauncher::take_signals() {
+    signalfd_siginfo info{};
+    while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+        if (interrupting_signal_ == 0) interrupting_signal_ = static_cast<int>(info.ssi_signo);
+        ++interruptions_;
+    }
+}
+
+void JobLauncher::look_at_nodes() {
+    bool addresses = false;
+    for (const auto& node : nodes_) {
+        const NodeNews news = node->look();
+        addresses = addresses || news.address_changed;
+        if (!options_.quiet)
+            for (const std::string& sentence : news.sentences) say(sentence);
+        const auto& ending = node->ending();
+        if (ending && ending->exit_status != 0 && !failure_) failure_ = *ending;
+    }
+    if (addresses) spread_addresses();
+}
+
+void JobLauncher::spread_addresses() {
+    AddressesOrder order;
+    for (const auto& node : nodes_) order.of_nodes.push_back(node->address());
+    for (const auto& node : nodes_) node->send(order);
+}
+
+void JobLauncher::order_end(const EndOrder& order) {
+    if (end_ && end_->hurry == order.hurry) return;
+    if (!end_) end_ns_ = boot_time_ns();
+    end_ = order;
+    for (const auto& node : nodes_) node->end(order);
+}
+
+bool JobLauncher::judge() {
+    if (interrupting_signal_ != 0 && !failure_ && !all_ended())
+        failure_ = Verdict{Outcome::interrupted, Errc::interrupted, interruption_sentence(interrupting_signal_), 1};
+    if (failure_)
+        order_end({failure_->outcome == Outcome::completed ? Outcome::failed : failure_->outcome, failure_->code,
+                   failure_->sentence, interruptions_ > 1});
+    if (all_ended())
+        for (const auto& node : nodes_) node->finish();
+    // A second Ctrl-C waits for no port either.
+    if (interruptions_ > 1 && end_ && !end_->hurry) order_end({end_->outcome, end_->code, end_->sentence, true});
+    if (!end_) return true;
+    const std::uint64_t now = boot_time_ns();
+    if (now > end_ns_ + (end_->hurry ? agents_hurry_ns : agents_patience_ns))
+        for (const auto& node : nodes_) node->kill_agent();
+    if (now <= end_ns_ + give_up_ns) return true;
+    say("Some processes do not die even by SIGKILL (they wait for a device); see 'ps -o pid,stat,cmd'.");
+    return false;
+}
+
+void JobLauncher::show_progress() {
+    if (!display_.due()) return;
+    std::vector<ProgressSample> samples;
+    for (const auto& node : nodes_) samples.push_back(node->progress());
+    ProgressSample job = merged(samples);
+    job.time_ns = boot_time_ns();
+    display_.show(job);
+}
+
+int JobLauncher::conclude() {
+    std::vector<Recovery> recoveries;
+    std::uint32_t ports = 0;
+    for (const auto& node : nodes_) {
+        const auto& of_node = node->timeline().recoveries();
+        recoveries.insert(recoveries.end(), of_node.begin(), of_node.end());
+        ports += node->port_restarts();
+    }
+    if (!failure_) {
+        std::string summary = summary_of(recoveries);
+        if (ports != 0)
+            summary +=
+                fmt::format("{}{} port{} started anew", summary.empty() ? "" : "; ", ports, ports == 1 ? "" : "s");
+        if (!summary.empty() && !options_.quiet) say(summary + ".");
+        return 0;
+    }
+    if (!failure_->sentence.empty()) say(failure_->sentence);
+    return interrupting_signal_ != 0 ? 128 + interrupting_signal_ : failure_->exit_status;
+}
+
+}  // namespace phoenix::pflight
