@@ -1,5 +1,7 @@
 #include "pflight/job_report.hpp"
 
+#include "pflight/member_name.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -18,19 +20,9 @@ constexpr std::array states{MemberState::joining, MemberState::active, MemberSta
                             MemberState::failed};
 
 std::size_t count_in(const JobView& job, MemberState state) {
-    return static_cast<std::size_t>(std::count_if(job.members.begin(), job.members.end(),
-                                                  [&](const MemberView& member) { return member.state == state; }));
-}
-
-const char* outcome_name(Outcome outcome) noexcept {
-    switch (outcome) {
-        case Outcome::running: return "running";
-        case Outcome::deciding: return "ending";
-        case Outcome::completed: return "completed";
-        case Outcome::failed: return "failed";
-        case Outcome::interrupted: return "interrupted";
-    }
-    return "?";
+    return static_cast<std::size_t>(
+        std::count_if(job.members.begin(), job.members.end(),
+                      [&](const MemberView& member) { return !member.port && member.state == state; }));
 }
 
 const char* owner_state_name(OwnerState state) noexcept {
@@ -42,8 +34,6 @@ const char* owner_state_name(OwnerState state) noexcept {
     }
     return "?";
 }
-
-const char* kind_name(DomainKind kind) noexcept { return kind == DomainKind::space ? "space" : "domain"; }
 
 std::string mode_of(const JobView& job) {
     if (job.agent_pid == 0) return job.started_by_mpirun ? "mpirun without pflight" : "a program alone";
@@ -57,35 +47,6 @@ std::string time_text(std::int64_t seconds, const char* format, bool utc) {
     char text[32];
     const std::size_t size = std::strftime(text, sizeof text, format, &parts);
     return {text, size};
-}
-
-std::string agent_text(const JobView& job) {
-    if (job.agent_pid == 0) return "none: " + mode_of(job);
-    return fmt::format("process {}{}, started {} ({})", job.agent_pid, job.agent_alive ? "" : " (dead)",
-                       time_text(job.agent_started, "%F %T", false), mode_of(job));
-}
-
-std::string member_counts(const JobView& job) {
-    std::string text;
-    for (const MemberState state : states)
-        if (const std::size_t count = count_in(job, state); count != 0)
-            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state_name(state));
-    return text.empty() ? "none yet" : text;
-}
-
-const MemberView* coordinator_in(const JobView& job) {
-    const auto found = std::find_if(job.members.begin(), job.members.end(),
-                                    [](const MemberView& member) { return member.coordinator; });
-    return found == job.members.end() ? nullptr : &*found;
-}
-
-// The waits that are longer than the job's limit; one for each domain at most.
-std::vector<std::string> long_waits(const JobView& job) {
-    std::vector<std::string> waits;
-    for (const DomainView& domain : job.domains)
-        if (!domain.progress.long_wait.empty())
-            waits.push_back(fmt::format("{}: {}", domain.name, domain.progress.long_wait));
-    return waits;
 }
 
 std::string doing(const MemberView& member) {
@@ -109,7 +70,8 @@ Json json_of(const MemberView& member) {
               {"waiting", member.waiting},
               {"heartbeat", member.heartbeat},
               {"recovered_vnodes", member.recoveries},
-              {"coordinator", member.coordinator}};
+              {"coordinator", member.coordinator},
+              {"port", member.port}};
     if (member.executing)
         json["executing"] = {{"domain", member.executing->domain},
                              {"vnode", member.executing->vnode},
@@ -147,6 +109,47 @@ Row row_of(const DomainView& domain) {
 }
 
 }  // namespace
+
+const char* outcome_name(Outcome outcome) noexcept {
+    switch (outcome) {
+        case Outcome::running: return "running";
+        case Outcome::deciding: return "ending";
+        case Outcome::completed: return "completed";
+        case Outcome::failed: return "failed";
+        case Outcome::interrupted: return "interrupted";
+    }
+    return "?";
+}
+
+const char* kind_name(DomainKind kind) noexcept { return kind == DomainKind::space ? "space" : "domain"; }
+
+std::string agent_text(const JobView& job) {
+    if (job.agent_pid == 0) return "none: " + mode_of(job);
+    return fmt::format("process {}{}, started {} ({})", job.agent_pid, job.agent_alive ? "" : " (dead)",
+                       time_text(job.agent_started, "%F %T", false), mode_of(job));
+}
+
+std::string member_counts(const JobView& job) {
+    std::string text;
+    for (const MemberState state : states)
+        if (const std::size_t count = count_in(job, state); count != 0)
+            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state_name(state));
+    return text.empty() ? "none yet" : text;
+}
+
+const MemberView* coordinator_in(const JobView& job) {
+    const auto found = std::find_if(job.members.begin(), job.members.end(),
+                                    [](const MemberView& member) { return member.coordinator; });
+    return found == job.members.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> long_waits(const JobView& job) {
+    std::vector<std::string> waits;
+    for (const DomainView& domain : job.domains)
+        if (!domain.progress.long_wait.empty())
+            waits.push_back(fmt::format("{}: {}", domain.name, domain.progress.long_wait));
+    return waits;
+}
 
 const char* state_name(MemberState state) noexcept {
     switch (state) {
@@ -189,6 +192,12 @@ std::string table_text(const std::vector<Row>& rows) {
     return text;
 }
 
+std::vector<Row> domain_rows(const JobView& job) {
+    std::vector<Row> rows{{"domain", "kind", "VNodes", "phase", "step min", "mean", "total", "checkpoints"}};
+    for (const DomainView& domain : job.domains) rows.push_back(row_of(domain));
+    return rows;
+}
+
 std::string status_text(const JobView& job) {
     const MemberView* coordinator = coordinator_in(job);
     std::string text = fmt::format(
@@ -205,9 +214,7 @@ std::string status_text(const JobView& job) {
     for (const std::string& wait : waits) text += fmt::format("longest wait  {}\n", wait);
     if (waits.empty()) text += fmt::format("longest wait  not over {:g} s\n", static_cast<double>(job.stall_ns) * 1e-9);
     if (job.domains.empty()) return text;
-    std::vector<Row> rows{{"domain", "kind", "VNodes", "phase", "step min", "mean", "total", "checkpoints"}};
-    for (const DomainView& domain : job.domains) rows.push_back(row_of(domain));
-    return text + "\n" + table_text(rows);
+    return text + "\n" + table_text(domain_rows(job));
 }
 
 std::string status_json(const JobView& job) {
@@ -232,16 +239,20 @@ std::string status_json(const JobView& job) {
     return written(json);
 }
 
-std::string members_text(const JobView& job) {
+std::vector<Row> member_rows(const JobView& job) {
     std::vector<Row> rows{
         {"member", "pid", "state", "inc", "seniority", "VNodes", "steps", "heartbeat", "recovered", "executes"}};
-    for (const MemberView& member : job.members)
-        rows.push_back({fmt::format("{}{}", member.slot, member.coordinator ? "*" : ""), std::to_string(member.pid),
+    for (const MemberView& member : job.members) {
+        const std::string name = member.port ? "port" : text_of(MemberName{job.node, member.slot});
+        rows.push_back({fmt::format("{}{}", name, member.coordinator ? "*" : ""), std::to_string(member.pid),
                         state_name(member.state), std::to_string(member.incarnation), std::to_string(member.seniority),
                         std::to_string(member.vnodes), std::to_string(member.steps), std::to_string(member.heartbeat),
                         std::to_string(member.recoveries), doing(member)});
-    return table_text(rows) + "* the coordinator\n";
+    }
+    return rows;
 }
+
+std::string members_text(const JobView& job) { return table_text(member_rows(job)) + "* the coordinator\n"; }
 
 std::string members_json(const JobView& job) {
     Json json{{"job", job.job_id}, {"members", Json::array()}};
@@ -249,24 +260,28 @@ std::string members_json(const JobView& job) {
     return written(json);
 }
 
+std::vector<Row> vnode_rows(const DomainVNodes& shown, std::optional<std::uint32_t> node) {
+    const bool space = shown.domain.kind == DomainKind::space;
+    std::vector<Row> rows{{"VNode", "owner", "state", "version"}};
+    if (!space) rows.front().insert(rows.front().end(), {"phase", "step", "serial", "waits"});
+    for (const VNodeView& vnode : shown.vnodes) {
+        if (!vnode.kept) continue;
+        const bool owned = vnode.state != OwnerState::unassigned;
+        Row row{std::to_string(vnode.vnode), owned ? text_of(MemberName{node, vnode.owner}) : "-",
+                vnode.here ? owner_state_name(vnode.state) : "leaving", std::to_string(vnode.version)};
+        if (!space)
+            row.insert(row.end(), {std::to_string(vnode.phase), std::to_string(vnode.step),
+                                   std::to_string(vnode.serial), vnode.wait.empty() ? "-" : vnode.wait});
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 std::string vnodes_text(const std::vector<DomainVNodes>& domains) {
     std::string text;
-    for (const auto& [domain, vnodes] : domains) {
-        const bool space = domain.kind == DomainKind::space;
-        std::vector<Row> rows{{"VNode", "owner", "state", "version"}};
-        if (!space) rows.front().insert(rows.front().end(), {"phase", "step", "serial", "waits"});
-        for (const VNodeView& vnode : vnodes) {
-            Row row{std::to_string(vnode.vnode),
-                    vnode.state == OwnerState::unassigned ? "-" : std::to_string(vnode.owner),
-                    owner_state_name(vnode.state), std::to_string(vnode.version)};
-            if (!space)
-                row.insert(row.end(), {std::to_string(vnode.phase), std::to_string(vnode.step),
-                                       std::to_string(vnode.serial), vnode.wait.empty() ? "-" : vnode.wait});
-            rows.push_back(std::move(row));
-        }
-        text += fmt::format("{}{} '{}'\n{}", text.empty() ? "" : "\n", kind_name(domain.kind), domain.name,
-                            table_text(rows));
-    }
+    for (const DomainVNodes& shown : domains)
+        text += fmt::format("{}{} '{}'\n{}", text.empty() ? "" : "\n", kind_name(shown.domain.kind), shown.domain.name,
+                            table_text(vnode_rows(shown, std::nullopt)));
     return text;
 }
 
@@ -275,6 +290,7 @@ std::string vnodes_json(const std::string& job_id, const std::vector<DomainVNode
     for (const auto& [domain, vnodes] : domains) {
         Json list = Json::array();
         for (const VNodeView& vnode : vnodes) {
+            if (!vnode.kept) continue;
             Json entry{{"vnode", vnode.vnode},
                        {"owner", nullptr},
                        {"state", owner_state_name(vnode.state)},

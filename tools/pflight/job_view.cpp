@@ -1,6 +1,7 @@
 #include "pflight/job_view.hpp"
 
 #include "base/clock.hpp"
+#include "control/observation.hpp"
 #include "memory/member_table.hpp"
 #include "memory/settings.hpp"
 #include "pflight/members.hpp"
@@ -24,6 +25,12 @@ const DomainHeader* domain_header(const ControlSegment& segment, const Arena& ar
 
 DirectoryWord directory_word(const Arena& arena, const DomainHeader& domain, std::uint32_t vnode) {
     return {arena.object<AtomicDirectoryWord>(domain.directory_offset + std::uint64_t{vnode} * 8)
+                .load(std::memory_order_acquire)};
+}
+
+LocationWord location_word(const Arena& arena, const DomainHeader& domain, std::uint32_t vnode) {
+    if (domain.locations_offset == 0) return LocationWord::make({}, LocationState::here, 0);
+    return {arena.object<AtomicLocationWord>(domain.locations_offset + std::uint64_t{vnode} * 8)
                 .load(std::memory_order_acquire)};
 }
 
@@ -69,6 +76,8 @@ std::vector<MemberView> read_members(const ControlSegment& segment, const Arena&
         if (!who.attached() && !was_here) continue;
         MemberView member;
         member.slot = slot;
+        member.port = who.role == MemberRole::port;
+        if (member.port) liveness[slot] = Liveness::dead;  // it coordinates nothing
         member.pid = who.process.pid;
         member.process = was_here ? 'X' : look(who.process);
         member.incarnation = who.incarnation;
@@ -132,6 +141,10 @@ std::vector<DomainView> read_domains(const ControlSegment& segment, const Arena&
     return domains;
 }
 
+bool is_here(const ControlSegment& segment, const Arena& arena, std::uint32_t index, std::uint32_t vnode) {
+    return location_word(arena, *domain_header(segment, arena, index), vnode).here();
+}
+
 DirectoryWord read_directory_word(const ControlSegment& segment, const Arena& arena, std::uint32_t index,
                                   std::uint32_t vnode) {
     return directory_word(arena, *domain_header(segment, arena, index), vnode);
@@ -148,6 +161,9 @@ std::vector<VNodeView> read_vnodes(const ControlSegment& segment, const Arena& a
         vnode.state = word.state();
         vnode.owner = word.owner().value;
         vnode.version = word.version();
+        const LocationWord location = location_word(arena, domain, v);
+        vnode.here = location.here();
+        vnode.kept = location.state() != LocationState::away;
         if (domain.kind == static_cast<std::uint32_t>(DomainKind::domain)) {
             auto& record = arena.object<VNodeRecord>(domain.records_offset + std::uint64_t{v} * domain.record_stride);
             const CommitSlot commit = commit_of(record, domain);
@@ -165,7 +181,9 @@ JobView read_job(const ControlSegment& segment, const Arena& arena, const Proces
     const ControlHeader& header = segment.header();
     const Settings settings = load_settings(segment).value_or(Settings{});
     JobView job;
-    job.job_id = segment.job_id();
+    job.job_id = job_of_segment(header.job_id.data());
+    job.nodes = header.node_count;
+    if (header.node_count > 1) job.node = header.node_id;
     job.agent_pid = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     job.agent_alive = job.agent_pid != 0 && runs(look({job.agent_pid, header.agent_start_time}));
     if (job.agent_pid != 0) job.agent_started = wall_time_of(header.agent_start_time);

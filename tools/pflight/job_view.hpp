@@ -44,6 +44,7 @@ struct MemberView {
     std::uint64_t heartbeat{0};
     std::uint64_t recoveries{0};  ///< VNodes taken over from the dead.
     bool coordinator{false};
+    bool port{false};  ///< It carries messages to other nodes and executes nothing.
     RetireWish wish{RetireWish::none};
     bool drained{false};  ///< Left before the end of the program, as asked.
 };
@@ -65,10 +66,14 @@ struct VNodeView {
     std::uint64_t step{0};    ///< Completed in the phase.
     std::uint32_t serial{0};  ///< Completed over all phases.
     std::string wait;         ///< What it waits for, as a sentence; empty if it does not.
+    bool kept{true};          ///< Its state is on this node: here, or on its way to another one that has not got it.
+    bool here{true};          ///< It is executed on this node.
 };
 
 struct JobView {
     std::string job_id;
+    std::optional<std::uint32_t> node;  ///< In a job of several.
+    std::uint32_t nodes{1};
     pid_t agent_pid{0};  ///< 0: the job has none.
     bool agent_alive{false};
     std::int64_t agent_started{0};  ///< Seconds since 1970; 0: not known.
@@ -96,6 +101,9 @@ void count_vnodes(const ControlSegment& segment, const Arena& arena, std::vector
 /// @param stall_ns  Waits longer than this are reported.
 [[nodiscard]] std::vector<DomainView> read_domains(const ControlSegment& segment, const Arena& arena,
                                                    std::uint64_t stall_ns);
+
+/// True if VNode `vnode` of domain `index` is on this node; both must exist.
+[[nodiscard]] bool is_here(const ControlSegment& segment, const Arena& arena, std::uint32_t index, std::uint32_t vnode);
 
 /// The word of VNode `vnode` of domain `index`; both must exist.
 [[nodiscard]] DirectoryWord read_directory_word(const ControlSegment& segment, const Arena& arena, std::uint32_t index,

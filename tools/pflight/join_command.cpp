@@ -14,6 +14,7 @@ namespace {
 constexpr const char* join_description = "Start more members of a running job.";
 constexpr const char* join_examples = R"(  pflight join
   pflight join -n 2 --job my-run --timeout 60
+  pflight join --node 1
 
 They take a share of the VNodes at once. Exit status: 0 if all of them joined.)";
 
@@ -22,6 +23,7 @@ class Join : public OptionsCommand {
     void declare(CLI::App& application) override {
         add_to(application, "join", join_description, join_examples);
         add_text("-n,--members", members_, "N", "Members to start (1)");
+        add_text("--node", node_, "K", "The node they join (the one with the fewest members)");
         add_text("--timeout", timeout_, "S", "Seconds to wait for them (30)");
         add_job_option();
     }
@@ -37,13 +39,32 @@ class Join : public OptionsCommand {
             return complain(
                 fmt::format("--timeout {}: a number of seconds is expected; write for example 60.", timeout_),
                 wrong_usage);
+        const auto number = whole_number(node_);
+        if (!node_.empty() && (!number || *number >= node_count_max))
+            return complain(
+                fmt::format("--node {}: the number of a node is expected; 'pflight status' lists them.", node_),
+                wrong_usage);
         auto job = RunningJob::open(job_);
         if (!job) return cannot_open(job.error());
-        return grow(*job, static_cast<std::uint32_t>(*wanted), *timeout);
+        const auto node = node_.empty() ? smallest(*job) : job->node(static_cast<std::uint32_t>(*number));
+        if (!node) return complain(node.error().sentence, refused);
+        return grow(**node, static_cast<std::uint32_t>(*wanted), *timeout);
     }
 
   private:
-    [[nodiscard]] int grow(const RunningJob& job, std::uint32_t wanted, std::uint64_t timeout_ns) const {
+    [[nodiscard]] static tl::expected<const RunningNode*, Failure> smallest(const RunningJob& job) {
+        const auto living = [](const RunningNode& node) {
+            const std::vector<MemberView> members = node.members();
+            return std::count_if(members.begin(), members.end(), [](const MemberView& member) {
+                return !member.port && member.state != MemberState::failed && member.state != MemberState::retired;
+            });
+        };
+        const auto& nodes = job.nodes();
+        return &*std::min_element(nodes.begin(), nodes.end(),
+                                  [&](const RunningNode& a, const RunningNode& b) { return living(a) < living(b); });
+    }
+
+    [[nodiscard]] int grow(const RunningNode& job, std::uint32_t wanted, std::uint64_t timeout_ns) const {
         const ControlHeader& header = job.segment().header();
         const std::vector<MemberView> before = job.members();
         const std::uint32_t failed_before = header.grow_failed.load(std::memory_order_acquire);
@@ -66,12 +87,12 @@ class Join : public OptionsCommand {
         return follow(job, before, failed_before, wanted, timeout_ns);
     }
 
-    [[nodiscard]] static int follow(const RunningJob& job, const std::vector<MemberView>& before,
+    [[nodiscard]] static int follow(const RunningNode& job, const std::vector<MemberView>& before,
                                     std::uint32_t failed_before, std::uint32_t wanted, std::uint64_t timeout_ns) {
         Growth growth;
         std::vector<MemberView> now;
         std::optional<std::string> ending;
-        const bool in_time = RunningJob::wait_until(
+        const bool in_time = RunningNode::wait_until(
             [&] {
                 ending = job.ending();  // before the members are looked at: they may have come first
                 if (!ending && !job.has_living_agent())
@@ -82,7 +103,7 @@ class Join : public OptionsCommand {
                 return ending || growth.joined.size() + growth.lost >= wanted;
             },
             timeout_ns);
-        const std::string text = growth_text(growth, wanted);
+        const std::string text = growth_text(growth, wanted, job.node());
         if (growth.joined.size() >= wanted) {
             say(text + "\n");
             return good;
@@ -104,6 +125,7 @@ class Join : public OptionsCommand {
             refused);
     }
 
+    std::string node_;
     std::string members_{"1"};
     std::string timeout_{"30"};
 };

@@ -13,6 +13,7 @@ namespace {
 constexpr const char* move_description = "Hand a VNode over to another member of the running job.";
 constexpr const char* move_examples = R"(  pflight move 5 2
   pflight move 5 2 --domain plate --job my-run
+  pflight move 5 1.0
 
 It moves at its next step boundary; results do not change. Balancing may move it again when members come or go.
 Exit status: 0 once MEMBER executes it.)";
@@ -28,7 +29,8 @@ class Move : public OptionsCommand {
     void declare(CLI::App& application) override {
         add_to(application, "move", move_description, move_examples);
         add_word("VNODE", vnode_, "Its number in the domain");
-        add_word("MEMBER", member_, "Who is to execute it, as 'pflight members' shows it");
+        add_word("MEMBER", member_,
+                 "Who is to execute it, as 'pflight members' shows it; NODE.SLOT with several nodes");
         add_text("--domain", domain_, "NAME", "Its domain (else the only one)");
         add_text("--timeout", timeout_, "S", "Seconds to wait until it has moved (30)");
         add_job_option();
@@ -40,8 +42,8 @@ class Move : public OptionsCommand {
             return complain(
                 fmt::format("VNODE '{}': the number of a VNode is expected; 'pflight vnodes' lists them.", vnode_),
                 wrong_usage);
-        const auto member = whole_number(member_);
-        if (!member || *member >= member_count_max)
+        const auto member = parse_member_name(member_);
+        if (!member)
             return complain(fmt::format("MEMBER '{}': a number from 0 to {} is expected; 'pflight members' lists them.",
                                         member_, member_count_max - 1),
                             wrong_usage);
@@ -52,13 +54,19 @@ class Move : public OptionsCommand {
                 wrong_usage);
         auto job = RunningJob::open(job_);
         if (!job) return cannot_open(job.error());
-        auto domain = meant_domain(*job);
+        const auto node = job->node_of(*member);
+        if (!node) return complain(node.error().sentence, refused);
+        auto domain = meant_domain(**node);
         if (!domain) return complain(domain.error().sentence, refused);
-        return move(*job, *domain, {static_cast<std::uint32_t>(*vnode), static_cast<std::uint32_t>(*member), *timeout});
+        const Wish wish{static_cast<std::uint32_t>(*vnode), member->slot, *timeout};
+        const bool exists = wish.vnode < domain->vnodes;  // else move() says so
+        if (exists && !is_here((*node)->segment(), (*node)->arena(), domain->index, wish.vnode))
+            return move_between_nodes(**node, *domain, wish);
+        return move(**node, *domain, wish);
     }
 
   private:
-    [[nodiscard]] tl::expected<DomainView, Failure> meant_domain(const RunningJob& job) const {
+    [[nodiscard]] tl::expected<DomainView, Failure> meant_domain(const RunningNode& job) const {
         auto domains = meant_domains(domain_, read_domains(job.segment(), job.arena(), 0));
         if (!domains) return tl::unexpected(std::move(domains.error()));
         if (domain_.empty())
@@ -77,7 +85,16 @@ class Move : public OptionsCommand {
                                                    domains->size(), names)});
     }
 
-    [[nodiscard]] static int move(const RunningJob& job, const DomainView& domain, const Wish& wish) {
+    // The VNode is on another node than `to`, where it is to go.
+    [[nodiscard]] static int move_between_nodes(const RunningNode& to, const DomainView& domain, const Wish& wish) {
+        return complain(
+            fmt::format("VNode {} of '{}' is not on node {}, and between nodes VNodes do not move yet; name "
+                        "a member of its node ('pflight vnodes' shows it).",
+                        wish.vnode, domain.name, to.node().value_or(0)),
+            refused);
+    }
+
+    [[nodiscard]] static int move(const RunningNode& job, const DomainView& domain, const Wish& wish) {
         const Settings settings = load_settings(job.segment()).value_or(Settings{});
         if (settings.verify_replay || settings.always_move)
             return complain(fmt::format("In job '{}' every VNode moves at every step ({}); start it without that.",
@@ -91,7 +108,7 @@ class Move : public OptionsCommand {
         if (auto asked = request(); !asked) return complain(asked.error().sentence, refused);
         DirectoryWord last = first;
         std::optional<std::string> trouble;
-        const bool in_time = RunningJob::wait_until(
+        const bool in_time = RunningNode::wait_until(
             [&] {
                 const DirectoryWord word = word_now();
                 if (word.executed_by(MemberSlot{wish.member})) return true;
@@ -111,9 +128,10 @@ class Move : public OptionsCommand {
                             "may still); 'pflight vnodes' shows what it waits for.",
                             wish.vnode, domain.name, static_cast<double>(wish.timeout_ns) * 1e-9),
                 refused);
+        const std::string member = job.name_of(wish.member);
         say(first.executed_by(MemberSlot{wish.member})
-                ? fmt::format("VNode {} of '{}' is with member {} already\n", wish.vnode, domain.name, wish.member)
-                : fmt::format("VNode {} of '{}' moved to member {}\n", wish.vnode, domain.name, wish.member));
+                ? fmt::format("VNode {} of '{}' is with member {} already\n", wish.vnode, domain.name, member)
+                : fmt::format("VNode {} of '{}' moved to member {}\n", wish.vnode, domain.name, member));
         return good;
     }
 

@@ -28,8 +28,10 @@ struct Growth {
 
 /// Why the member in `slot` cannot be asked to retire, as a sentence; nothing if it can.
 /// @param limited  It will be killed if it takes too long: with VNodes of a space that would end the job.
+/// @param node     Of the member, in a job of several.
 [[nodiscard]] std::optional<std::string> retirement_refusal(std::string_view job_id, std::uint32_t slot, bool limited,
-                                                            const std::vector<MemberView>& now);
+                                                            const std::vector<MemberView>& now,
+                                                            std::optional<std::uint32_t> node = std::nullopt);
 
 enum class Retirement : std::uint8_t {
     going_on,
@@ -43,6 +45,7 @@ enum class Retirement : std::uint8_t {
                                        const std::vector<MemberView>& now) noexcept;
 
 /// "2 members joined: 4, 5", "1 of 2 members joined: 4", "no member joined"; without full stop.
-[[nodiscard]] std::string growth_text(const Growth& growth, std::uint32_t wanted);
+[[nodiscard]] std::string growth_text(const Growth& growth, std::uint32_t wanted,
+                                      std::optional<std::uint32_t> node = std::nullopt);
 
 }  // namespace phoenix::pflight

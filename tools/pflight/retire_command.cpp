@@ -17,6 +17,7 @@ constexpr const char* retire_description = "Let a member hand its VNodes over an
 constexpr const char* retire_examples = R"(  pflight retire 2
   pflight retire 0 --drain-timeout 5 --job my-run
   pflight retire 1 --drain-timeout 0
+  pflight retire 1.0
 
 A member that is not empty at the drain timeout is killed, and its VNodes go on from their last commits as after any
 death. SIGTERM to a member does the same as this command. Exit status: 0 if the member has left, or was killed at the
@@ -28,14 +29,14 @@ class Retire : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
         add_to(application, "retire", retire_description, retire_examples);
-        add_word("MEMBER", member_, "Its number, as 'pflight members' shows it");
+        add_word("MEMBER", member_, "Its number, as 'pflight members' shows it; NODE.SLOT with several nodes");
         add_text("--drain-timeout", drain_timeout_, "S", "Seconds until it is killed (30); 0: no limit");
         add_job_option();
     }
 
     [[nodiscard]] int run() override {
-        const auto slot = whole_number(member_);
-        if (!slot || *slot >= member_count_max)
+        const auto member = parse_member_name(member_);
+        if (!member)
             return complain(fmt::format("MEMBER '{}': a number from 0 to {} is expected; 'pflight members' lists them.",
                                         member_, member_count_max - 1),
                             wrong_usage);
@@ -47,14 +48,16 @@ class Retire : public OptionsCommand {
                             wrong_usage);
         auto job = RunningJob::open(job_);
         if (!job) return cannot_open(job.error());
-        return retire(*job, static_cast<std::uint32_t>(*slot), *timeout);
+        const auto node = job->node_of(*member);
+        if (!node) return complain(node.error().sentence, refused);
+        return retire(**node, member->slot, *timeout);
     }
 
   private:
-    [[nodiscard]] static int retire(const RunningJob& job, std::uint32_t slot, std::uint64_t timeout_ns) {
+    [[nodiscard]] static int retire(const RunningNode& job, std::uint32_t slot, std::uint64_t timeout_ns) {
         auto members = job.members();
         count_vnodes(job.segment(), job.arena(), members);
-        if (const auto refusal = retirement_refusal(job.id(), slot, timeout_ns != 0, members))
+        if (const auto refusal = retirement_refusal(job.id(), slot, timeout_ns != 0, members, job.node()))
             return complain(*refusal, refused);
         const ControlHeader& header = job.segment().header();
         if (header.agent_pid.load(std::memory_order_acquire) == 0 && header.arena_is_named != 0)
@@ -68,11 +71,11 @@ class Retire : public OptionsCommand {
         return follow(job, *meant, timeout_ns);
     }
 
-    [[nodiscard]] static int follow(const RunningJob& job, const MemberView& meant, std::uint64_t timeout_ns) {
+    [[nodiscard]] static int follow(const RunningNode& job, const MemberView& meant, std::uint64_t timeout_ns) {
         const std::uint32_t slot = meant.slot;
         Retirement state = Retirement::going_on;
         std::optional<std::string> ending;
-        const bool in_time = RunningJob::wait_until(
+        const bool in_time = RunningNode::wait_until(
             [&] {
                 ending = job.ending();
                 auto members = job.members();
@@ -91,37 +94,38 @@ class Retire : public OptionsCommand {
         return tell(job, slot, state, ending, in_time);
     }
 
-    [[nodiscard]] static int tell(const RunningJob& job, std::uint32_t slot, Retirement state,
+    [[nodiscard]] static int tell(const RunningNode& job, std::uint32_t slot, Retirement state,
                                   const std::optional<std::string>& ending, bool in_time) {
+        const std::string name = job.name_of(slot);
         switch (state) {
             case Retirement::retired:
-                say(fmt::format("member {} has left; others have its VNodes\n", slot));
+                say(fmt::format("member {} has left; others have its VNodes\n", name));
                 return good;
             case Retirement::kept:
                 return complain(
                     fmt::format("Member {} stays in job '{}': nobody else is left to take its VNodes; start "
                                 "another one first: pflight join.",
-                                slot, job.id()),
+                                name, job.id()),
                     refused);
             case Retirement::ended:
             case Retirement::going_on:
             case Retirement::died: break;
         }
-        if (ending) return complain(fmt::format("{} Member {} had not retired before.", *ending, slot), refused);
+        if (ending) return complain(fmt::format("{} Member {} had not retired before.", *ending, name), refused);
         if (state == Retirement::ended)
-            return complain(fmt::format("Member {} came to the end of its program before it had retired.", slot),
+            return complain(fmt::format("Member {} came to the end of its program before it had retired.", name),
                             refused);
         if (!in_time)
-            return complain(fmt::format("Member {} has not left; 'pflight members' shows how far it is.", slot),
+            return complain(fmt::format("Member {} has not left; 'pflight members' shows how far it is.", name),
                             refused);
         if (!drain_timed_out(job, slot))
-            return complain(fmt::format("Member {} died before it was empty; its VNodes were recovered.", slot),
+            return complain(fmt::format("Member {} died before it was empty; its VNodes were recovered.", name),
                             refused);
-        say(fmt::format("member {} was not empty in time: it was killed and its VNodes were recovered\n", slot));
+        say(fmt::format("member {} was not empty in time: it was killed and its VNodes were recovered\n", name));
         return good;
     }
 
-    [[nodiscard]] static bool drain_timed_out(const RunningJob& job, std::uint32_t slot) {
+    [[nodiscard]] static bool drain_timed_out(const RunningNode& job, std::uint32_t slot) {
         EventReader events{job.segment()};
         while (const auto event = events.next())
             if (event->kind == EventKind::drain_timed_out && event->subject == slot) return true;

@@ -11,18 +11,39 @@ namespace phoenix::pflight {
 
 tl::expected<RunningJob, Failure> RunningJob::open(const std::string& job_id) {
     if (auto checked = check_job_id(job_id); !checked) return tl::unexpected(std::move(checked.error()));
-    auto job = observe_job(job_id);
-    if (!job) return tl::unexpected(std::move(job.error()));
-    return RunningJob{std::move(*job)};
+    auto found = observe_nodes(job_id);
+    if (!found) return tl::unexpected(std::move(found.error()));
+    std::vector<RunningNode> nodes;
+    for (ObservedJob& node : *found) nodes.emplace_back(std::move(node));
+    return RunningJob{std::move(nodes)};
 }
 
-bool RunningJob::has_living_agent() const noexcept {
+tl::expected<const RunningNode*, Failure> RunningJob::node(std::uint32_t number) const {
+    std::string known;
+    for (const RunningNode& candidate : nodes_) {
+        const std::uint32_t own = candidate.node().value_or(0);
+        if (own == number) return &candidate;
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", own);
+    }
+    return refusal(Errc::wrong_state,
+                   fmt::format("Node {} of job '{}' does not run here; these do: {}.", number, id(), known));
+}
+
+tl::expected<const RunningNode*, Failure> RunningJob::node_of(const MemberName& name) const {
+    if (!name.node && has_several_nodes())
+        return refusal(Errc::wrong_state, fmt::format("The job '{}' has several nodes, and its members are called "
+                                                      "NODE.SLOT, for example 1.{}; 'pflight members' lists them.",
+                                                      id(), name.slot));
+    return node(name.node.value_or(0));
+}
+
+bool RunningNode::has_living_agent() const noexcept {
     const ControlHeader& header = segment().header();
     const auto agent = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     return agent != 0 && is_alive({agent, header.agent_start_time});
 }
 
-std::optional<std::string> RunningJob::ending() const {
+std::optional<std::string> RunningNode::ending() const {
     switch (segment().outcome()) {
         case Outcome::completed: return fmt::format("The job '{}' has finished meanwhile.", id());
         case Outcome::failed:
@@ -36,7 +57,7 @@ std::optional<std::string> RunningJob::ending() const {
     return std::nullopt;
 }
 
-bool RunningJob::wait_until(const std::function<bool()>& done, std::uint64_t timeout_ns) {
+bool RunningNode::wait_until(const std::function<bool()>& done, std::uint64_t timeout_ns) {
     const std::uint64_t start = boot_time_ns();
     while (!done()) {
         if (timeout_ns != 0 && boot_time_ns() > start + timeout_ns) return false;

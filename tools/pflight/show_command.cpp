@@ -1,5 +1,5 @@
 #include "pflight/command.hpp"
-#include "pflight/job_report.hpp"
+#include "pflight/nodes_report.hpp"
 #include "pflight/running_job.hpp"
 
 namespace phoenix::pflight {
@@ -21,7 +21,11 @@ class Show : public OptionsCommand {
         add_job_option();
     }
     [[nodiscard]] virtual int show(const RunningJob& job) const = 0;
-    [[nodiscard]] static JobView view_of(const RunningJob& job) { return read_job(job.segment(), job.arena()); }
+    [[nodiscard]] static std::vector<JobView> views_of(const RunningJob& job) {
+        std::vector<JobView> views;
+        for (const RunningNode& node : job.nodes()) views.push_back(read_job(node.segment(), node.arena()));
+        return views;
+    }
 
     bool json_{false};
 };
@@ -35,7 +39,11 @@ class Status : public Show {
 
   protected:
     [[nodiscard]] int show(const RunningJob& job) const override {
-        say(json_ ? status_json(view_of(job)) : status_text(view_of(job)));
+        const std::vector<JobView> nodes = views_of(job);
+        if (job.has_several_nodes())
+            say(json_ ? nodes_status_json(nodes) : nodes_status_text(nodes));
+        else
+            say(json_ ? status_json(nodes.front()) : status_text(nodes.front()));
         return good;
     }
 };
@@ -49,7 +57,11 @@ class Members : public Show {
 
   protected:
     [[nodiscard]] int show(const RunningJob& job) const override {
-        say(json_ ? members_json(view_of(job)) : members_text(view_of(job)));
+        const std::vector<JobView> nodes = views_of(job);
+        if (job.has_several_nodes())
+            say(json_ ? nodes_members_json(nodes) : nodes_members_text(nodes));
+        else
+            say(json_ ? members_json(nodes.front()) : members_text(nodes.front()));
         return good;
     }
 };
@@ -64,12 +76,23 @@ class VNodes : public Show {
 
   protected:
     [[nodiscard]] int show(const RunningJob& job) const override {
-        const auto domains = meant_domains(domain_, read_domains(job.segment(), job.arena(), 0));
-        if (!domains) return complain(domains.error().sentence, refused);
-        std::vector<DomainVNodes> shown;
-        for (const DomainView& domain : *domains)
-            shown.push_back({domain, read_vnodes(job.segment(), job.arena(), domain.index)});
-        say(json_ ? vnodes_json(job.id(), shown) : vnodes_text(shown));
+        std::vector<NodeVNodes> nodes;
+        std::optional<Failure> trouble;
+        for (const RunningNode& node : job.nodes()) {
+            const auto domains = meant_domains(domain_, read_domains(node.segment(), node.arena(), 0));
+            if (!domains) {
+                trouble = domains.error();  // other nodes may have come further
+                continue;
+            }
+            nodes.push_back({node.node().value_or(0), {}});
+            for (const DomainView& domain : *domains)
+                nodes.back().domains.push_back({domain, read_vnodes(node.segment(), node.arena(), domain.index)});
+        }
+        if (nodes.empty()) return complain(trouble->sentence, refused);
+        if (job.has_several_nodes())
+            say(json_ ? nodes_vnodes_json(job.id(), nodes) : nodes_vnodes_text(nodes));
+        else
+            say(json_ ? vnodes_json(job.id(), nodes.front().domains) : vnodes_text(nodes.front().domains));
         return good;
     }
 

@@ -2,7 +2,7 @@
 
 #include "memory/member_table.hpp"
 #include "memory/settings.hpp"
-#include "pflight/job_report.hpp"
+#include "pflight/nodes_report.hpp"
 #include "runtime/crash_report.hpp"
 
 #include <cstring>
@@ -101,6 +101,23 @@ TEST_F(JobViewTest, MembersAreWhatTheViewAndTheirProcessesSay) {
                 ElementsAre(MemberState::failed, MemberState::active, MemberState::draining, MemberState::joining));
     EXPECT_EQ(job.members[2].seniority, 1U);
     EXPECT_EQ(job.members[1].pid, 1001);
+}
+
+TEST_F(JobViewTest, APortIsShownAndCountedAsNoMember) {
+    segment_->member(1).role = static_cast<std::uint32_t>(MemberRole::port);
+    segment_->header().node_count = 2;
+    segment_->header().node_id = 1;
+    const JobView job = read();
+    EXPECT_TRUE(job.members[1].port);
+    EXPECT_FALSE(job.members[1].coordinator);
+    EXPECT_EQ(nlohmann::json::parse(status_json(job)).at("members").at("active"), 0);
+    EXPECT_THAT(nodes_members_text({job}), HasSubstr("\n1     port"));
+    EXPECT_THAT(nodes_members_text({job}), HasSubstr("\n1     1.2"));
+    const auto json = nlohmann::json::parse(nodes_members_json({job}));
+    EXPECT_EQ(json.at("nodes").at(0).at("node"), 1);
+    EXPECT_EQ(json.at("nodes").at(0).at("members").at(1).at("port"), true);
+    EXPECT_THAT(nodes_status_text({job}), HasSubstr("1 of its 2 nodes"));
+    EXPECT_EQ(nlohmann::json::parse(nodes_status_json({job})).at("nodes").at(0).at("domains").size(), 2U);
 }
 
 TEST_F(JobViewTest, OneThatHasLeftIsShownUntilAnotherOneHasItsSlot) {
