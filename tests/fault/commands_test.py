@@ -322,6 +322,71 @@ class Leftovers(CommandTest):
         self.refused(["status"], "2 jobs run here", "a", "b", "--job ID", job="")
 
 
+class SeveralNodes(CommandTest):
+    """The same commands for a job of two nodes with two members each; VNodes 0 to 3 are on node 0."""
+
+    def nodes(self, what):
+        return {node["node"]: node for node in self.shown(what).get("nodes", [])}
+
+    def states_on(self, node):
+        return [member["state"] for member in self.nodes("members")[node]["members"] if not member["port"]]
+
+    def owners(self):
+        return {node: {vnode["vnode"]: vnode["owner"] for vnode in shown["domains"][0]["vnodes"] if vnode["state"] == "active"}
+                for node, shown in self.nodes("vnodes").items() if shown["domains"]}
+
+    def note_members(self, name=None):
+        for node in self.nodes("members").values():
+            self.pids |= {member["pid"] for member in node["members"]}
+        for node in self.nodes("status").values():
+            self.pids.add(node["agent"]["pid"])
+
+    def setUp(self):
+        super().setUp()
+        output = open(self.output_of(self.name), "w", encoding="utf-8")
+        self.addCleanup(output.close)
+        self.jobs[self.name] = subprocess.Popen([PFLIGHT, "run", "-n", "4", "--emulate-nodes", "2", "--quiet", "--job", self.name,
+                                                 *LONG], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        wait_until(lambda: [len(vnodes) for vnodes in self.owners().values()] == [4, 4], "the VNodes to be active")
+        wait_until(lambda: self.states_on(0) == self.states_on(1) == ["active", "active"], "all members to be active")
+        self.note_members()
+
+    def test_all_nodes_are_shown(self):
+        status = self.nodes("status")
+        self.assertEqual([node["outcome"] for node in status.values()], ["running", "running"])
+        self.assertEqual([node["members"]["active"] for node in status.values()], [2, 2], "the port is none")
+        self.assertEqual({node: sorted(owners) for node, owners in self.owners().items()}, {0: [0, 1, 2, 3], 1: [4, 5, 6, 7]})
+        self.assertIn(f"job {self.name}, 2 of its 2 nodes", self.good("status"))
+        members = self.good("members").splitlines()
+        self.assertEqual(len(members), 8)
+        for name in ("0.0", "0.1", "1.0", "1.1"):
+            self.assertEqual(sum(line.split()[1].rstrip("*") == name for line in members[1:7]), 1, members)
+        vnodes = self.good("vnodes", "--domain", "plate").splitlines()
+        self.assertEqual(len(vnodes), 10)
+        self.assertTrue(vnodes[-1].split()[:2] == ["1", "7"] and vnodes[-1].split()[2].startswith("1."), vnodes[-1])
+        self.assertEqual(self.end(), 143)
+
+    def test_changes_are_made_on_the_node_named(self):
+        self.assertEqual(self.good("join", "--node", 1), "1 member joined: 1.2\n")
+        self.assertEqual(self.good("retire", "1.1"), "member 1.1 has left; others have its VNodes\n")
+        self.assertEqual((self.states_on(0), self.states_on(1)), (["active", "active"], ["active", "retired", "active"]))
+        vnode, owner = next(iter(self.owners()[1].items()))
+        there = 2 - owner  # of 0 and 2
+        self.assertEqual(self.good("move", vnode, f"1.{there}"), f"VNode {vnode} of 'plate' moved to member 1.{there}\n")
+        self.assertEqual(self.good("retire", "1.2"), "member 1.2 has left; others have its VNodes\n")
+        self.assertIn("joined: 1.", self.good("join"), "the node with the fewest members")
+        self.end()
+
+    def test_what_cannot_be_is_refused_in_a_sentence(self):
+        self.refused(["retire", 1], "has several nodes", "for example 1.1")
+        self.refused(["retire", "2.0"], "Node 2 of job", "these do: 0, 1")
+        self.refused(["retire", "1.7"], "There is no member 1.7", "active are 1.0, 1.1")
+        self.refused(["retire", "1.255"], "There is no member 1.255")
+        self.refused(["join", "--node", 5], "Node 5 of job")
+        self.refused(["move", 0, "1.0"], "VNode 0 of 'plate' is not on node 1", "do not move yet")
+        self.end()
+
+
 class WrongUse(unittest.TestCase):
     """Each wrong command line gives one sentence with the cause and the remedy, and status 2."""
 
@@ -335,11 +400,13 @@ class WrongUse(unittest.TestCase):
     def test_options(self):
         self.check(["join", "-n", "0"], "-n 0", "-n 2")
         self.check(["join", "-n", "256"], "1 to 255")
+        self.check(["join", "--node", "x"], "--node x", "pflight status")
         self.check(["join", "--timeout", "soon"], "--timeout soon", "60")
         self.check(["join", "--jop", "x"], "pflight join has no option '--jop'", "did you mean --job?")
         self.check(["retire"], "MEMBER is required", "pflight retire --help")
         self.check(["retire", "one"], "MEMBER 'one'", "pflight members")
         self.check(["retire", "256"], "0 to 255")
+        self.check(["retire", "1.x"], "MEMBER '1.x'")
         self.check(["retire", "1", "--drain-timeout", "3m"], "--drain-timeout 3m", "0 for no limit")
         self.check(["move", "1"], "MEMBER is required")
         self.check(["move", "x", "1"], "VNODE 'x'", "pflight vnodes")
@@ -359,7 +426,7 @@ class WrongUse(unittest.TestCase):
 def main():
     loader = unittest.defaultTestLoader
     if sys.argv[1:] == ["--list"]:
-        for group in (Commands, Joining, Leftovers, WrongUse):
+        for group in (Commands, Joining, Leftovers, SeveralNodes, WrongUse):
             for name in loader.getTestCaseNames(group):
                 print(f"{group.__name__}.{name}")
         return 0

@@ -1,12 +1,13 @@
 /// A member without a runtime, for tests of the launcher: it does what its arguments say, one after the other.
 ///
-///   attach        attach to the job and claim a slot          say=TEXT   print TEXT with {slot} and {pid} filled in
-///   barrier       wait until all expected members attached    await=FILE wait until FILE exists
-///   leave         leave in good order                         exit=N     exit with status N
-///   signal=NAME   send itself KILL, SEGV, TERM, ...           fail=TEXT  decide that the job failed
-///   fault=I       fire entry I of the fault plan on itself    checkpoint=STEP  record that a checkpoint was written
+///   attach        attach to the job and claim a slot          say=TEXT   print TEXT with {node}, {slot}, {pid} filled
+///   in barrier       wait until all expected members attached    await=FILE wait until FILE exists leave         leave
+///   in good order                         exit=N     exit with status N signal=NAME   send itself KILL, SEGV, TERM,
+///   ...           fail=TEXT  decide that the job failed fault=I       fire entry I of the fault plan on itself
+///   checkpoint=STEP  record that a checkpoint was written
 ///
-/// `K:action` is done by the member in slot K only, `!K:action` by all others.
+/// `K:action` is done by the member in slot K only, `!K:action` by all others; `N.K:action` by that of node N only,
+/// `N.:action` by all of node N.
 
 #include "base/clock.hpp"
 #include "control/attachment.hpp"
@@ -62,8 +63,10 @@ void attach() {
 void wait_for_all() {
     for (;;) {
         std::uint32_t attached = 0;
-        for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
-            attached += identity_of(job.segment->member(slot)).attached() ? 1 : 0;
+        for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+            const MemberIdentity who = identity_of(job.segment->member(slot));
+            attached += who.attached() && who.role != MemberRole::port ? 1 : 0;
+        }
         if (attached >= job.segment->header().expected_members.load()) return;
         pause_briefly();
     }
@@ -108,6 +111,7 @@ void fire_fault(int index) {
     fault.fired.store(own_slot + 1);
     fault.fired_at_ns.store(boot_time_ns());
     record_event(*job.segment, EventKind::fault_fired, own_slot, static_cast<std::uint64_t>(index));
+    if (fault.kind == static_cast<std::uint32_t>(FaultKind::kill_port)) return;  // not on itself
     raise(fault.kind == static_cast<std::uint32_t>(FaultKind::stop) ? SIGSTOP : SIGKILL);
 }
 
@@ -115,17 +119,26 @@ void say(std::string text) {
     const auto fill = [&](std::string_view mark, const std::string& value) {
         if (const std::size_t at = text.find(mark); at != std::string::npos) text.replace(at, mark.size(), value);
     };
+    if (job.segment) fill("{node}", std::to_string(job.segment->header().node_id));
     fill("{slot}", std::to_string(own_slot));
     fill("{pid}", std::to_string(getpid()));
     std::printf("%s\n", text.c_str());
     std::fflush(stdout);
 }
 
+bool is_meant(std::string_view name) {
+    if (const std::size_t point = name.find('.'); point != std::string_view::npos) {
+        if (static_cast<std::uint32_t>(number_in(name)) != job.segment->header().node_id) return false;
+        name.remove_prefix(point + 1);
+        if (name.empty()) return true;
+    }
+    return static_cast<std::uint32_t>(number_in(name)) == own_slot;
+}
+
 void act(std::string_view word) {
     if (const std::size_t colon = word.find(':'); colon != std::string_view::npos && colon <= 4) {
         const bool others = word.front() == '!';
-        const auto slot = static_cast<std::uint32_t>(number_in(word.substr(others ? 1 : 0, colon)));
-        if ((slot == own_slot) == others) return;
+        if (is_meant(word.substr(others ? 1 : 0, colon - (others ? 1 : 0))) == others) return;
         word.remove_prefix(colon + 1);
     }
     const std::size_t mark = word.find('=');
