@@ -105,14 +105,14 @@ bool drain_or_keep(const Observation& observation, View& next, std::vector<Membe
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const PublishedMember& published = observation.published[slot];
         const bool drains = next.members[slot].state == MemberState::draining && staying[slot] == Liveness::alive;
-        if (drains && active == 0) {
+        if (drains && active == 0 && observation.keepers_elsewhere == 0) {
             next = with_reactivated(next, MemberSlot{slot});
             changed = true;
             ++active;
         }
         const bool wants =
             published.retire_wanted && stays_active(slot) && published.incarnation == next.members[slot].incarnation;
-        if (wants && active < 2) {
+        if (wants && active < 2 && observation.keepers_elsewhere == 0) {
             refusals.push_back(MemberSlot{slot});
         } else if (wants) {
             next = with_draining(next, MemberSlot{slot});
@@ -196,7 +196,7 @@ std::vector<MemberSlot> adopters_of(const Observation& observation) {
     return slots;
 }
 
-/// The oldest port that is there.
+/// The oldest port that is there, and in the view.
 std::optional<MemberSlot> port_of(const Observation& observation) {
     const View& view = *observation.view;
     std::optional<MemberSlot> port;
@@ -206,6 +206,19 @@ std::optional<MemberSlot> port_of(const Observation& observation) {
                            view.members[slot].state == MemberState::active &&
                            observation.liveness[slot] == Liveness::alive;
         if (there && (!port || view.members[slot].order < view.at(*port).order)) port = MemberSlot{slot};
+    }
+    return port;
+}
+
+/// One that was started anew when nobody was left who could admit it.
+std::optional<MemberSlot> waiting_port(const Observation& observation) {
+    std::optional<MemberSlot> port;
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const PublishedMember& published = observation.published[slot];
+        if (published.is_port && waits_for_admission(observation, slot) &&
+            (!port || published.ticket < observation.published[port->value].ticket)) {
+            port = MemberSlot{slot};
+        }
     }
     return port;
 }
@@ -242,9 +255,11 @@ class Balancing {
                 return;  // not placed yet
             }
             const MoveRequest request{domain.requests[v].load(std::memory_order_acquire)};
-            // A move that is asked for counts as made, else it would be asked for again and again.
-            owners[v] =
-                request.holds_for(words[v]) && keeps(request.receiver()) ? request.receiver() : words[v].owner();
+            // A move that is asked for counts as made, else it would be asked for again and again. What goes to another
+            // node is nobody's here.
+            const bool holds = request.holds_for(words[v]);
+            const bool counts_as_made = holds && (keeps(request.receiver()) || request.asks_for_node());
+            owners[v] = counts_as_made ? request.receiver() : words[v].owner();
         }
         const BalancePlan plan = plan_balance(owners, members_);
         decision_.balance_waits = decision_.balance_waits || plan.waits;
@@ -281,8 +296,12 @@ class Reassigning {
             return;
         }
         const Census census = census_of(observation_, domain, open_);
-        if (!adopters_.empty()) place(index, census);
-        if (port_) give_to_port(index, census);
+        if (!adopters_.empty()) {
+            place(index, census);
+        } else if (port_ && observation_.keepers_elsewhere != 0) {
+            give_to_port(index, census.orphans);
+        }
+        if (port_) give_to_port(index, census.elsewhere);
     }
 
     /// A founder in a reused slot: nobody is there to adopt what its predecessor owned, and it cannot be admitted while
@@ -327,8 +346,8 @@ class Reassigning {
         }
     }
 
-    void give_to_port(std::uint32_t index, const Census& census) {
-        for (const Orphan& orphan : census.elsewhere) {
+    void give_to_port(std::uint32_t index, const std::vector<Orphan>& orphans) {
+        for (const Orphan& orphan : orphans) {
             if (decision_.reassigns.size() >= observation_.reassign_max) return;
             decision_.reassigns.push_back(Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by(*port_)});
         }
@@ -368,7 +387,11 @@ std::optional<MemberSlot> acting_member(const Observation& observation) {
             founder = MemberSlot{slot};
         }
     }
-    return founder;
+    if (founder || observation.keepers_elsewhere == 0 || observation.view->number.value == 0) {
+        return founder;
+    }
+    const auto port = port_of(observation);
+    return port ? port : waiting_port(observation);
 }
 
 bool placement_open(const Observation& observation) {
@@ -401,7 +424,8 @@ std::optional<View> view_that_brings_back(const Observation& observation) {
     others[observation.self.value] = Liveness::dead;
     const bool retired = !may_own(view, observation.self) ||
                          !is_process_of(observation.published[observation.self.value], view.at(observation.self));
-    if (retired || coordinator_of(view, others)) {
+    // The port retires the last member of its node.
+    if (retired || observation.keepers_elsewhere != 0 || coordinator_of(view, others)) {
         return std::nullopt;
     }
     const View next = next_of(view);

@@ -72,6 +72,7 @@ struct Observation {
     std::uint32_t expected_member_count{1};      ///< Members the launcher starts.
     std::uint32_t lost_before_join{};            ///< Of those, how many are known to have ended before they had a slot.
     bool start_time_over{};                      ///< No longer wait for expected members.
+    std::uint32_t keepers_elsewhere{};           ///< ACTIVE members of other nodes, as their ports have said.
     std::span<const DomainObservation> domains;  ///< All domains of the job.
     bool look_at_words{true};  ///< False: nothing changed in view or directory; no word is read, none reassigned.
     bool balance{};            ///< Move VNodes to members that came and away from those that drain.
@@ -128,8 +129,8 @@ struct Decision {
 };
 
 /// Who acts on `observation`: the oldest ACTIVE live member of the view that is not leaving, else the oldest DRAINING
-/// one, or, if there is none, the live member with the lowest ticket that waits for admission (founder). Nobody if all
-/// are leaving: the work is done.
+/// one, or, if there is none, the live member with the lowest ticket that waits for admission (founder). If there is no
+/// member at all and other nodes have some, the port: it brings the VNodes there. Else nobody: the work is done.
 [[nodiscard]] std::optional<MemberSlot> acting_member(const Observation& observation);
 
 /// True once VNodes that never had an owner are to be placed: every expected member is ACTIVE, or has come and gone, or
@@ -142,9 +143,11 @@ struct Decision {
 /// joining -> ACTIVE (in a reused slot only when no word names the slot, else the newcomer would be taken for
 /// the owner; a founder with nobody to adopt them first makes such words nobody's). Words of members that are FAILED or
 /// RETIRED then go to live ACTIVE ones as RECOVERING.
-/// A member that wants to retire becomes DRAINING while another stays ACTIVE, and ACTIVE again if nobody else is left.
+/// A member that wants to retire becomes DRAINING while another stays ACTIVE, here or on another node, and ACTIVE again
+/// if nobody else is left.
 /// VNodes that are on another node are the port's, the oldest one's if there are several; those that are here and the
-/// port's are on their way, and a member's again if it dies.
+/// port's are on their way, and a member's again if it dies. With no ACTIVE member here, but on other nodes, what would
+/// be a member's goes to the port, which brings it there.
 /// With `balance`, VNodes of domains are then asked to move (balance.hpp). A member that takes is preferred for those
 /// of the dead. A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if
 /// the owner has retired, and are lost if it died.

@@ -17,7 +17,7 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 4;
+inline constexpr std::uint32_t layout_version = 5;
 inline constexpr std::uint32_t member_count_max = 256;
 inline constexpr std::uint32_t node_count_max = 64;
 inline constexpr std::uint32_t domain_count_max = 62;
@@ -84,7 +84,7 @@ struct ControlHeader {
     /// own, the agents spread it.
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
     std::atomic<std::uint32_t> once_news;   // 11872  grows when a member asks the port for something to be done once
-    std::uint32_t reserved0;                // 11876
+    std::atomic<std::uint32_t> keepers_elsewhere;  // 11876  members of other nodes that stay, as their ports say
     std::atomic<std::uint64_t> past_steps;  // 11880  of members whose slots others have had since; for people
     std::atomic<std::uint64_t> past_recoveries;  // 11888  the same
     std::atomic<std::uint64_t>

@@ -22,6 +22,7 @@ void PortDomain::work(bool news) {
         directory_seen_ = directory;
         follow();
     }
+    if (!transit_.empty()) count_loads();
     for (const std::uint32_t v : std::vector<std::uint32_t>{transit_.begin(), transit_.end()}) see_to_transit(v);
     for (auto& [vnode, leaving] : leaving_)
         if (!leaving.sent) send_state(vnode);
@@ -137,6 +138,15 @@ void PortDomain::see_to_transit(std::uint32_t vnode) {
     if (!hold_back_ && !fetching) begin_leaving(vnode, request.node());
 }
 
+void PortDomain::count_loads() {
+    loads_.fill(0);
+    for (std::uint32_t v = 0; v < header_->vnodes; ++v) {
+        const DirectoryWord at{word(v).load(std::memory_order_acquire)};
+        if (at.assigned() && at.owner().value < member_count_max) ++loads_[at.owner().value];
+    }
+}
+
+// To the one that has fewest. If the node has no members the VNode goes on to another.
 void PortDomain::give_to_member(std::uint32_t vnode) {
     const MemberContext& context = node_.context;
     const View view = context.current_view();
@@ -149,9 +159,13 @@ void PortDomain::give_to_member(std::uint32_t vnode) {
         if ((taking >> header_->index & 1) != 0) takers.push_back(slot);
     }
     const std::vector<std::uint32_t>& choice = takers.empty() ? members : takers;
+    const bool fetching = header_->fetch.load(std::memory_order_acquire) != 0;
+    if (choice.empty() && refuge_ && !hold_back_ && !fetching) return begin_leaving(vnode, *refuge_);
     if (choice.empty()) return;  // whoever comes next gets it
     DirectoryWord at{word(vnode).load(std::memory_order_acquire)};
-    const MemberSlot receiver{choice[next_member_++ % choice.size()]};
+    const MemberSlot receiver{*std::min_element(
+        choice.begin(), choice.end(), [this](std::uint32_t a, std::uint32_t b) { return loads_[a] < loads_[b]; })};
+    ++loads_[receiver.value];
     if (at.executed_by(MemberSlot{context.slot}))
         word(vnode).compare_exchange_strong(at.bits, at.given_to(receiver).bits);  // seq_cst: as in change_owners
     drop(vnode);

@@ -7,8 +7,10 @@
 #include "runtime/mailroom.hpp"
 #include "runtime/port_links.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -41,6 +43,9 @@ class PortDomain {
     void work(bool news);
     /// While it stands no VNode leaves: what the collectives have for other nodes is on its way.
     void hold_back(bool hold) noexcept { hold_back_ = hold; }
+
+    /// Where VNodes go that no member of this node can take; nothing: they wait for one.
+    void set_refuge(std::optional<NodeId> node) noexcept { refuge_ = node; }
 
     /// The link to `peer` has ended. What it accepted of states may have been lost with its port all the same.
     void link_ended(NodeId peer);
@@ -86,6 +91,7 @@ class PortDomain {
     void post_record(std::uint32_t vnode, NodeId peer, std::uint64_t epoch, const RecordRef& ref);
     void see_to_transit(std::uint32_t vnode);
     void give_to_member(std::uint32_t vnode);
+    void count_loads();
     void begin_leaving(std::uint32_t vnode, NodeId to);
     void send_state(std::uint32_t vnode);
     void store_arrived(std::uint32_t vnode);
@@ -107,7 +113,8 @@ class PortDomain {
     std::unordered_map<std::uint32_t, std::uint64_t> expects_;  ///< A state with this epoch is on its way here.
     std::uint64_t directory_seen_{~std::uint64_t{0}};
     std::uint64_t location_changes_{0};
-    std::uint32_t next_member_{0};
+    std::array<std::uint32_t, member_count_max> loads_{};  ///< By slot: VNodes, when the present work() began.
+    std::optional<NodeId> refuge_;
     bool hold_back_{false};
 };
 

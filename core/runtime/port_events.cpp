@@ -113,6 +113,7 @@ void PortProcess::take_domain_frame(NodeId from, FrameType type, std::span<const
     PlaceHead place{};
     FetchHead fetch{};
     PartHead part{};
+    CensusHead census{};
     const bool known = at != nullptr;
     if (known && type == FrameType::record && record.destination < at->domain.header().vnodes)
         return at->domain.take_record(from, record, payload, extent);
@@ -129,6 +130,7 @@ void PortProcess::take_domain_frame(NodeId from, FrameType type, std::span<const
         std::memcpy(news.data(), payload.data(), payload.size());
         return at->progress.take_commits(news);
     }
+    if (type == FrameType::census && read_head(bytes, census)) return at->balance.take_census(from, census);
     if (type == FrameType::place && read_head(bytes, place)) return at->collectives.take_place(place, payload);
     if (type == FrameType::fetch && read_head(bytes, fetch)) return at->progress.take_fetch(from, fetch);
     if (type == FrameType::part && read_head(bytes, part)) return at->progress.take_part(part, payload);

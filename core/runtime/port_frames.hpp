@@ -25,6 +25,7 @@ enum class FrameType : std::uint16_t {
     once_result,       ///< OnceHead, payload: name, result. From the home node: this is the result.
     fetch,             ///< FetchHead: send committed parts of a field.
     part,              ///< PartHead, payload: one of them.
+    census,            ///< CensusHead: members and VNodes of the sender's node.
     outcome,           ///< OutcomeHead, payload: sentence. The job has failed.
     over               ///< No head: all members of the sender's node have left in good order.
 };
@@ -91,6 +92,12 @@ struct PartHead {
     std::uint32_t number;
     std::uint32_t vnode;
     std::uint64_t count;  ///< Elements of a resizable field.
+};
+struct CensusHead {
+    std::uint32_t domain;
+    std::uint32_t keepers;  ///< As in NodeCensus.
+    std::uint32_t takers;
+    std::uint32_t vnodes;
 };
 struct OutcomeHead {
     std::uint32_t code;

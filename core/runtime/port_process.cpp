@@ -62,8 +62,10 @@ tl::expected<void, Failure> PortProcess::open() {
 
 tl::expected<void, Failure> PortProcess::run() {
     if (auto opened = open(); !opened) return opened;
+    service_ = std::make_unique<Service>(context_);
     while (!over())
         if (!work()) wait();
+    service_.reset();
     leave_job(context_);  // if the agent is gone, the last one who leaves removes the job's names: that is us
     return {};
 }
@@ -87,6 +89,8 @@ bool PortProcess::work() {
     std::size_t done = mail_.poll([this](const RecordRef& ref) {
         if (Served* at = served(ref.record->domain())) at->domain.arrive(ref);
     });
+    pass_news_on();
+    if (active_ && news) share_out();
     if (active_)
         for (const auto& at : domains_) {
             if (!at) continue;
@@ -105,6 +109,29 @@ bool PortProcess::work() {
     }
     done += hub_->poll(0);
     return done != 0;
+}
+
+// Service threads sleep where they cannot be rung.
+void PortProcess::pass_news_on() {
+    const std::uint32_t news = context_.header().service_news.load(std::memory_order_acquire);
+    if (news == service_news_seen_) return;
+    service_news_seen_ = news;
+    service_->kick();
+}
+
+// When members are through with main nothing need be brought to those of other nodes any more.
+void PortProcess::share_out() {
+    const bool ends = somebody_finished();
+    std::uint32_t keepers = 0;
+    for (const auto& at : domains_) {
+        if (!at) continue;
+        if (!ends) at->balance.work();
+        if (!ends) keepers = std::max(keepers, at->balance.keepers_elsewhere());
+        at->domain.set_refuge(ends ? std::nullopt : at->balance.refuge());
+    }
+    if (context_.header().keepers_elsewhere.exchange(keepers, std::memory_order_acq_rel) == keepers) return;
+    ring_services(context_.segment());
+    service_->kick();
 }
 
 void PortProcess::wait() {
@@ -133,8 +160,8 @@ void PortProcess::connect_to_peers() {
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = context_.node().value + 1; node < context_.node_count(); ++node) {
         const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
-        if (address == 0 || is_over(node)) continue;
         const bool elsewhere_now = address != tried_address_[node];
+        if (address == 0 || (is_over(node) && !elsewhere_now)) continue;
         const bool linked = hub_->status(NodeId{node}).state != LinkState::absent;
         if (!elsewhere_now && (linked || now < tried_ns_[node] + reconnect_pause_ns)) continue;
         if (linked) {
@@ -190,26 +217,43 @@ void PortProcess::look_at_lost_nodes() {
     }
 }
 
-// In good order: somebody came to the end of main, and nobody is left who has not.
-bool PortProcess::members_have_left() const {
-    bool somebody = false;
+// A member came to the end of main.
+bool PortProcess::somebody_finished() const {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberRecord& record = context_.segment().member(slot);
         const MemberIdentity who = identity_of(record);
         if (who.incarnation == 0 || who.role == MemberRole::port) continue;
-        if (who.presence == Presence::leaving || who.presence == Presence::empty) {
-            somebody = somebody || record.drained.load(std::memory_order_acquire) == 0;
-        } else if (who.alive()) {
-            return false;
-        }
+        const bool has_left = who.presence == Presence::leaving || who.presence == Presence::empty;
+        if (has_left && record.drained.load(std::memory_order_acquire) == 0) return true;
     }
-    return somebody;
+    return false;
+}
+
+bool PortProcess::somebody_lives() const {
+    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        const MemberIdentity who = identity_of(context_.segment().member(slot));
+        if (who.incarnation == 0 || who.role == MemberRole::port) continue;
+        const bool stays = who.presence == Presence::present || who.presence == Presence::claimed;
+        if (stays && who.alive()) return true;
+    }
+    return false;
+}
+
+// All members have died or retired, and their VNodes are on other nodes: nothing will happen here any more.
+bool PortProcess::is_deserted() const {
+    if (context_.current_view().number.value == 0) return false;
+    return std::all_of(domains_.begin(), domains_.end(), [](const auto& at) {
+        if (!at) return true;
+        for (std::uint32_t v = 0; v < at->domain.header().vnodes; ++v)
+            if (at->domain.location(v).state() != LocationState::away) return false;
+        return true;
+    });
 }
 
 bool PortProcess::over() {
     if (outcome_since_ns_ != 0)
         return links_.outstanding() == 0 || boot_time_ns() > outcome_since_ns_ + outcome_patience_ns;
-    if (!over_here_ && members_have_left()) {
+    if (!over_here_ && !somebody_lives() && (somebody_finished() || is_deserted())) {
         over_here_ = true;
         for (const NodeId peer : links_.peers_up()) tell_over(peer);
     }
@@ -236,6 +280,7 @@ void PortProcess::forget(NodeId peer) {
         at->domain.link_ended(peer);
         at->progress.forget(peer);
         at->collectives.forget(peer);
+        at->balance.forget(peer);
     }
     once_.forget(peer);
     without_link_since_ns_[peer.value] = boot_time_ns();

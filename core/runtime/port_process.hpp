@@ -2,11 +2,13 @@
 /// The main loop of a port: links, domains, news of both sides, the end.
 
 #include "runtime/attachment_record.hpp"
+#include "runtime/port_balance.hpp"
 #include "runtime/port_bell.hpp"
 #include "runtime/port_collectives.hpp"
 #include "runtime/port_domain.hpp"
 #include "runtime/port_once.hpp"
 #include "runtime/port_progress.hpp"
+#include "runtime/service.hpp"
 #include "transport/hub.hpp"
 
 #include <array>
@@ -38,10 +40,11 @@ class PortProcess final : public TransportEvents {
     /// A domain with all that the port does for it.
     struct Served {
         Served(PortNode node, DomainHeader& header)
-            : domain(node, header), progress(node, domain), collectives(node, domain) {}
+            : domain(node, header), progress(node, domain), collectives(node, domain), balance(node, domain) {}
         PortDomain domain;
         PortProgress progress;
         PortCollectives collectives;
+        PortBalance balance;
     };
 
     [[nodiscard]] tl::expected<void, Failure> open();
@@ -54,7 +57,11 @@ class PortProcess final : public TransportEvents {
     void forget(NodeId peer);
     void look_at_outcome();
     void look_at_lost_nodes();
-    [[nodiscard]] bool members_have_left() const;
+    void share_out();
+    void pass_news_on();
+    [[nodiscard]] bool somebody_finished() const;
+    [[nodiscard]] bool somebody_lives() const;
+    [[nodiscard]] bool is_deserted() const;
     [[nodiscard]] bool over();
     void tell_over(NodeId peer);
     void note_over(NodeId peer) noexcept;
@@ -85,6 +92,8 @@ class PortProcess final : public TransportEvents {
     std::array<std::uint64_t, node_count_max> tried_ns_{};
     std::array<std::uint64_t, node_count_max> without_link_since_ns_{};
     std::array<bool, node_count_max> over_accepted_{};
+    std::unique_ptr<Service> service_;
+    std::uint32_t service_news_seen_{0};
     bool over_here_{false};
     bool outcome_told_{false};
     std::uint64_t outcome_since_ns_{0};

@@ -128,7 +128,8 @@ void Service::beat_and_watch() {
     const std::uint64_t now = boot_time_ns();
     if (now - last_tick_ns_ < std::uint64_t{context_.settings.heartbeat_period_ms} * 1'000'000) return;
     last_tick_ns_ = now;
-    context_.record().heartbeat.fetch_add(1, std::memory_order_relaxed);  // a sign of life, publishes nothing
+    // A sign of life, publishes nothing. Of a port its main loop gives it: that must not stand still either.
+    if (!context_.is_port(context_.slot)) context_.record().heartbeat.fetch_add(1, std::memory_order_relaxed);
     // The first beats of the others may not be seen yet after a late tick of our own; counts start anew then.
     (void)hangs_.begin_tick(now);
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
@@ -179,6 +180,9 @@ Observation Service::observe() {
     }
     const ControlHeader& header = context_.header();
     observation.expected_member_count = header.expected_members.load(std::memory_order_acquire);
+    observation.keepers_elsewhere = header.keepers_elsewhere.load(std::memory_order_acquire);
+    look_again_ = look_again_ || (observation.keepers_elsewhere != 0) != keepers_elsewhere_seen_;
+    keepers_elsewhere_seen_ = observation.keepers_elsewhere != 0;
     observation.start_time_over = header.start_deadline_ns != 0 && boot_time_ns() > header.start_deadline_ns;
     domains_.clear();
     const std::uint32_t count = header.domain_count.load(std::memory_order_acquire);

@@ -1,5 +1,5 @@
 #pragma once
-/// The service thread of a member: heartbeat, death notices, views, owners. Asleep when idle; it alone has to answer
+/// The service thread of a member, or of a port: heartbeat, death notices, views, owners. Asleep when idle; it alone has to answer
 /// quickly while steps run (rule 23).
 
 #include "membership/heartbeat.hpp"
@@ -79,6 +79,7 @@ class Service {
     std::uint32_t looked_at_domains_{0};
     bool placement_was_open_{false};
     std::uint64_t balanced_view_{0};  ///< By this view everybody had a fair share, or will once moves are done.
+    bool keepers_elsewhere_seen_{false};
     std::uint64_t taking_seen_{0};    ///< Digest of who takes what, when balance was looked at last.
     bool look_again_{true};
     std::atomic<bool> deaths_{false};
