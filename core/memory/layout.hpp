@@ -88,7 +88,7 @@ struct ControlHeader {
     std::atomic<std::uint64_t> past_steps;  // 11880  of members whose slots others have had since; for people
     std::atomic<std::uint64_t> past_recoveries;  // 11888  the same
     std::atomic<std::uint64_t>
-        nodes_over;  // 11896  bit n: all members of node n have left in good order, its port says
+        nodes_over;  // 11896  bit n: node n has no members and will have none, its port says
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);

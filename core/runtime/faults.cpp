@@ -40,7 +40,10 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
         if (works) living.push_back(slot);
         spared += works ? 0 : 1;
     }
-    if (living.size() + spared < 2) return false;  // chaos never takes the last one
+    // Chaos never takes the last one of the job: that of node 0, since others may go at the same moment.
+    const bool others_elsewhere =
+        context_->node() != home_node && context_->header().keepers_elsewhere.load(std::memory_order_acquire) != 0;
+    if (living.size() + spared < 2 && !others_elsewhere) return false;
     return living[entry.pick % living.size()] == context_->slot;
 }
 

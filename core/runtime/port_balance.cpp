@@ -64,8 +64,8 @@ void PortBalance::ask_for_moves(const NodePlan& plan) {
         const DirectoryWord word{context.directory_word(*header_, v).load(std::memory_order_acquire)};
         const MoveRequest request{context.move_request(*header_, v).load(std::memory_order_acquire)};
         // A wish goes with its VNode to the port, where it still stands.
-        const bool stands = request.asks_for_node() && (request.version() == word.version() ||
-                                                        request.version() + 1 == word.version());
+        const bool stands =
+            request.asks_for_node() && (request.version() == word.version() || request.version() + 1 == word.version());
         if (stands && request.node().value < node_count_max)
             ++asked[request.node().value];
         else if (word.assigned() && word.owner().value < member_count_max && !context.is_port(word.owner().value))

@@ -233,8 +233,9 @@ bool PortProcess::somebody_lives() const {
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const MemberIdentity who = identity_of(context_.segment().member(slot));
         if (who.incarnation == 0 || who.role == MemberRole::port) continue;
-        const bool stays = who.presence == Presence::present || who.presence == Presence::claimed;
-        if (stays && who.alive()) return true;
+        if (who.presence == Presence::present && who.alive()) return true;
+        // Who has just claimed the slot may not have said yet when it was started.
+        if (who.presence == Presence::claimed && start_time_of(who.process.pid) != 0) return true;
     }
     return false;
 }
@@ -250,10 +251,23 @@ bool PortProcess::is_deserted() const {
     });
 }
 
+// Says so before it is sure: who joins right now looks after it has claimed its slot, and leaves
+// (attachment_record.cpp).
+bool PortProcess::nobody_will_come() {
+    const auto done = [this] { return !somebody_lives() && (somebody_finished() || is_deserted()); };
+    if (!done()) return false;
+    const std::uint64_t here = std::uint64_t{1} << context_.node().value;
+    context_.header().nodes_over.fetch_or(here, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (done()) return true;
+    context_.header().nodes_over.fetch_and(~here, std::memory_order_seq_cst);
+    return false;
+}
+
 bool PortProcess::over() {
     if (outcome_since_ns_ != 0)
         return links_.outstanding() == 0 || boot_time_ns() > outcome_since_ns_ + outcome_patience_ns;
-    if (!over_here_ && !somebody_lives() && (somebody_finished() || is_deserted())) {
+    if (!over_here_ && nobody_will_come()) {
         over_here_ = true;
         for (const NodeId peer : links_.peers_up()) tell_over(peer);
     }

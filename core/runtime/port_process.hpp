@@ -62,6 +62,7 @@ class PortProcess final : public TransportEvents {
     [[nodiscard]] bool somebody_finished() const;
     [[nodiscard]] bool somebody_lives() const;
     [[nodiscard]] bool is_deserted() const;
+    [[nodiscard]] bool nobody_will_come();
     [[nodiscard]] bool over();
     void tell_over(NodeId peer);
     void note_over(NodeId peer) noexcept;

@@ -46,31 +46,60 @@ void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::
     if (ask_to_retire(segment.member(slot), incarnation, deadline_ns)) ring_services(segment);
 }
 
-tl::expected<void, Failure> request_move(const ControlSegment& segment, const Arena& arena, std::uint32_t domain,
-                                         std::uint32_t vnode, std::uint32_t member) {
-    const auto wrong = [](std::string sentence) {
-        return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)});
-    };
+namespace {
+
+tl::unexpected<Failure> wrong_move(std::string sentence) {
+    return tl::unexpected(Failure{Errc::invalid_argument, std::move(sentence)});
+}
+
+/// The header of a domain whose VNode may be asked to move.
+tl::expected<DomainHeader*, Failure> movable(const ControlSegment& segment, const Arena& arena, std::uint32_t domain,
+                                             std::uint32_t vnode) {
     const std::uint64_t offset =
         domain < domain_count_max ? segment.header().domains[domain].load(std::memory_order_acquire) : 0;
-    if (offset == 0) return wrong(fmt::format("There is no domain {} in job '{}'.", domain, segment.job_id()));
+    if (offset == 0) return wrong_move(fmt::format("There is no domain {} in job '{}'.", domain, segment.job_id()));
     auto& header = arena.object<DomainHeader>(offset);
     if (header.requests_offset == 0)
-        return wrong(
+        return wrong_move(
             fmt::format("'{}' is a space: its VNodes move only when the application releases and assumes them.",
                         header.name.data()));
     if (vnode >= header.vnodes)
-        return wrong(fmt::format("Domain '{}' has no VNode {}; they are 0 to {}.", header.name.data(), vnode,
-                                 header.vnodes - 1));
-    if (member >= member_count_max || !read_view(segment).is_active(MemberSlot{member}))
-        return wrong(fmt::format("Member {} is not active in job '{}'; 'pflight members' lists who is.", member,
-                                 segment.job_id()));
+        return wrong_move(fmt::format("Domain '{}' has no VNode {}; they are 0 to {}.", header.name.data(), vnode,
+                                      header.vnodes - 1));
+    return &header;
+}
+
+void store_request(const ControlSegment& segment, const Arena& arena, DomainHeader& header, std::uint32_t vnode,
+                   MemberSlot receiver) {
     const DirectoryWord word{arena.object<AtomicDirectoryWord>(header.directory_offset + std::uint64_t{vnode} * 8)
                                  .load(std::memory_order_acquire)};
     arena.object<AtomicMoveRequest>(header.requests_offset + std::uint64_t{vnode} * 8)
-        .store(MoveRequest::make(MemberSlot{member}, word.version()).bits, std::memory_order_release);
+        .store(MoveRequest::make(receiver, word.version()).bits, std::memory_order_release);
     header.move_news.fetch_add(1, std::memory_order_release);
     ring_members(segment);
+}
+
+}  // namespace
+
+tl::expected<void, Failure> request_move(const ControlSegment& segment, const Arena& arena, std::uint32_t domain,
+                                         std::uint32_t vnode, std::uint32_t member) {
+    const auto header = movable(segment, arena, domain, vnode);
+    if (!header) return tl::unexpected(header.error());
+    if (member >= member_count_max || !read_view(segment).is_active(MemberSlot{member}))
+        return wrong_move(fmt::format("Member {} is not active in job '{}'; 'pflight members' lists who is.", member,
+                                      segment.job_id()));
+    store_request(segment, arena, **header, vnode, MemberSlot{member});
+    return {};
+}
+
+tl::expected<void, Failure> request_move_to_node(const ControlSegment& segment, const Arena& arena,
+                                                 std::uint32_t domain, std::uint32_t vnode, NodeId node) {
+    const auto header = movable(segment, arena, domain, vnode);
+    if (!header) return tl::unexpected(header.error());
+    if (node.value >= segment.header().node_count)
+        return wrong_move(fmt::format("There is no node {} in job '{}'; they are 0 to {}.", node.value,
+                                      segment.job_id(), segment.header().node_count - 1));
+    store_request(segment, arena, **header, vnode, MemberSlot{MoveRequest::node_base + node.value});
     return {};
 }
 

@@ -2,6 +2,7 @@
 /// What may be asked of a running job, by its members or from outside: more members, the retirement of one, a move.
 /// Each is one atomic store that somebody in the job finds and carries out; who asks may die right after.
 
+#include "base/ids.hpp"
 #include "memory/arena.hpp"
 #include "memory/control_segment.hpp"
 
@@ -26,5 +27,10 @@ void request_retirement(const ControlSegment& segment, std::uint32_t slot, std::
 /// @error invalid_argument  No such domain, VNode or member, or the member does not take VNodes; says which there are.
 [[nodiscard]] tl::expected<void, Failure> request_move(const ControlSegment& segment, const Arena& arena,
                                                        std::uint32_t domain, std::uint32_t vnode, std::uint32_t member);
+
+/// Asks that VNode `vnode`, which is on this node, go to node `node` at its next step boundary. A member gets it there.
+/// @error invalid_argument  No such domain, VNode or node.
+[[nodiscard]] tl::expected<void, Failure> request_move_to_node(const ControlSegment& segment, const Arena& arena,
+                                                               std::uint32_t domain, std::uint32_t vnode, NodeId node);
 
 }  // namespace phoenix

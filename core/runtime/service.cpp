@@ -365,11 +365,14 @@ void Service::come_back(const View& next) {
 }
 
 // A member that does not get empty in time is taken for dead: its VNodes are recovered from shared memory. The
-// coordinator's business; a wish without a deadline is patient.
+// coordinator's business, and for the coordinator itself the port's; a wish without a deadline is patient.
 void Service::watch_drains() {
-    if (!context_.job_running() || !coordinates()) return;
+    const std::optional<MemberSlot> coordinator = seen_coordinator();
+    const bool is_port = context_.is_port(context_.slot);
+    if (!context_.job_running() || (!is_port && coordinator != MemberSlot{context_.slot})) return;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
+        if (is_port && coordinator != MemberSlot{slot}) continue;
         const RetireWord wish = retire_word(context_.segment().member(slot));
         if (view_.members[slot].state != MemberState::draining || !wish.is_of(known_[slot].incarnation) ||
             wish.deadline_ns() == 0 || now < wish.deadline_ns() || !watched(slot))
@@ -380,12 +383,14 @@ void Service::watch_drains() {
 }
 
 // Ports are no coordinators, however old they are.
-bool Service::coordinates() const {
+std::optional<MemberSlot> Service::seen_coordinator() const {
     LivenessTable liveness = liveness_;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot)
         if (context_.is_port(slot)) liveness[slot] = Liveness::dead;
-    return coordinator_of(view_, liveness) == MemberSlot{context_.slot};
+    return coordinator_of(view_, liveness);
 }
+
+bool Service::coordinates() const { return seen_coordinator() == MemberSlot{context_.slot}; }
 
 // The coordinator's, now and then, until nothing is left. If it dies another goes on. One that waits to be retired may
 // see itself in its place still, but others decide already.

@@ -1,6 +1,6 @@
 #pragma once
-/// The service thread of a member, or of a port: heartbeat, death notices, views, owners. Asleep when idle; it alone has to answer
-/// quickly while steps run (rule 23).
+/// The service thread of a member, or of a port: heartbeat, death notices, views, owners. Asleep when idle; it alone
+/// has to answer quickly while steps run (rule 23).
 
 #include "membership/heartbeat.hpp"
 #include "membership/reconcile.hpp"
@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -55,6 +56,7 @@ class Service {
     void watch_drains();
     void judge_crashes(const View& view);
     void check_deadlock();
+    [[nodiscard]] std::optional<MemberSlot> seen_coordinator() const;
     [[nodiscard]] bool coordinates() const;
     void sweep();
     [[nodiscard]] bool vacate_slots(const SweepResult& swept);
@@ -80,7 +82,7 @@ class Service {
     bool placement_was_open_{false};
     std::uint64_t balanced_view_{0};  ///< By this view everybody had a fair share, or will once moves are done.
     bool keepers_elsewhere_seen_{false};
-    std::uint64_t taking_seen_{0};    ///< Digest of who takes what, when balance was looked at last.
+    std::uint64_t taking_seen_{0};  ///< Digest of who takes what, when balance was looked at last.
     bool look_again_{true};
     std::atomic<bool> deaths_{false};
     std::atomic<bool> ending_{false};

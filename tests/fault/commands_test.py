@@ -383,8 +383,38 @@ class SeveralNodes(CommandTest):
         self.refused(["retire", "1.7"], "There is no member 1.7", "active are 1.0, 1.1")
         self.refused(["retire", "1.255"], "There is no member 1.255")
         self.refused(["join", "--node", 5], "Node 5 of job")
-        self.refused(["move", 0, "1.0"], "VNode 0 of 'plate' is not on node 1", "do not move yet")
+        self.refused(["move", 8, "1.0"], "has no VNode 8")
+        self.refused(["retire", "--node", 5], "Node 5 of job")
         self.end()
+
+    def vnodes_on(self, node):
+        return len(self.owners().get(node, {}))
+
+    def test_a_vnode_moves_to_a_member_of_another_node_and_back(self):
+        self.assertEqual(self.good("move", 0, "1.0"), "VNode 0 of 'plate' moved to member 1.0\n")
+        wait_until(lambda: self.owners()[1].get(0) == 0, "VNode 0 to be with member 1.0")
+        self.assertNotIn(0, self.owners()[0])
+        self.assertEqual(self.good("move", 0, "0.1"), "VNode 0 of 'plate' moved to member 0.1\n")
+        self.assertEqual(self.good("move", 0, "0.1"), "VNode 0 of 'plate' is with member 0.1 already\n")
+        self.end()
+
+    def test_members_that_join_a_node_get_vnodes_of_the_others(self):
+        self.good("join", "--node", 1, "-n", 4)
+        wait_until(lambda: (self.vnodes_on(0), self.vnodes_on(1)) == (2, 6), "each member to have one or two VNodes")
+        self.end()
+
+    def test_a_node_retires_and_its_vnodes_go_to_the_other(self):
+        said = self.good("retire", "--node", 1)
+        self.assertEqual(said, "".join(f"member 1.{slot} has left; others have its VNodes\n" for slot in (0, 1)))
+        wait_until(lambda: self.vnodes_on(0) == 8, "all VNodes to be on node 0")
+        self.refused(["retire", "--node", 1], "has no member that could be asked")
+        wait_until(lambda: pflight("join", "--node", "1", "--job", self.name).returncode == 1, "the node to be closed")
+        self.refused(["join", "--node", 1], "Node 1 of job", "takes none")
+        self.assertIn("joined: 0.", self.good("join"))
+        self.good("retire", "0.2")
+        self.good("retire", "0.0")
+        self.refused(["retire", "0.1"], "Member 0.1 stays")
+        self.assertEqual(self.end(), 143)
 
 
 class WrongUse(unittest.TestCase):
@@ -403,7 +433,9 @@ class WrongUse(unittest.TestCase):
         self.check(["join", "--node", "x"], "--node x", "pflight status")
         self.check(["join", "--timeout", "soon"], "--timeout soon", "60")
         self.check(["join", "--jop", "x"], "pflight join has no option '--jop'", "did you mean --job?")
-        self.check(["retire"], "MEMBER is required", "pflight retire --help")
+        self.check(["retire"], "MEMBER or --node K is required", "pflight retire --help")
+        self.check(["retire", "1.0", "--node", "1"], "not both")
+        self.check(["retire", "--node", "x"], "--node x", "pflight status")
         self.check(["retire", "one"], "MEMBER 'one'", "pflight members")
         self.check(["retire", "256"], "0 to 255")
         self.check(["retire", "1.x"], "MEMBER '1.x'")

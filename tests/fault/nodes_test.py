@@ -125,12 +125,17 @@ class Nodes(NodesTest):
         self.assertRegex(done.stderr, r"\Apflight: The program failed: member 0\.2 \(process \d+\) exited with status 7; see its messages"
                                       r" above\.\n\Z")
 
-    def test_all_members_of_a_node_dead_is_a_failure_that_says_so(self):
+    def test_a_node_without_members_is_no_failure_while_others_have_some(self):
         done = self.run_job(MEMBER, "attach", "barrier", "0:signal=KILL", "leave")
-        self.assertEqual(done.returncode, 0, "one of each node is enough")
-        done = self.run_job(MEMBER, "attach", "barrier", "1.:signal=KILL", "await=/nonexistent")
+        self.assertEqual((done.returncode, done.stderr), (0, "pflight: 2 members lost, 0 VNodes recovered.\n"), "one of each node is left")
+        done = self.run_job(MEMBER, "attach", "barrier", "1.:signal=KILL", "leave")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"\Apflight: Node 1 has no members any more; its VNodes go on elsewhere\.\n.*2 members lost.*\Z")
+
+    def test_all_members_of_all_nodes_dead_is_a_failure_that_says_so(self):
+        done = self.run_job(MEMBER, "attach", "barrier", "signal=KILL")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"\Apflight: All 2 members of node 1 died \(2 by SIGKILL\); there is no checkpoint.*\n\Z")
+        self.assertRegex(done.stderr.splitlines()[-1], r"\Apflight: All 2 members of node [01] died \(2 by SIGKILL\); there is no checkpoint.*\Z")
 
     def test_a_failure_recorded_by_a_member_is_shown_once(self):
         done = self.run_job(MEMBER, "attach", "barrier", "1.0:fail=VNode 3 went wrong in step 5.", "1.:exit=1", "await=/nonexistent")
@@ -380,7 +385,7 @@ class WrongUse(unittest.TestCase):
         run = ["run", "-n", "4", "--emulate-nodes", "2"]
         self.check([*run, "--fault", "kill:4@3", "true"], "no member 4", "0 to 3")
         self.check([*run, "--fault", "kill:port2@3", "true"], "no port 2", "0 to 1")
-        self.check([*run, "--chaos", "seed=1,kills=3", "true"], "3 kills and retires", "2 are possible")
+        self.check([*run, "--chaos", "seed=1,kills=4", "true"], "4 kills and retires", "3 are possible")
         self.check(["run", "-n", "4", "--fault", "kill:port0@3", "true"], "--emulate-nodes 2")
         self.check(["run", "-n", "4", "--chaos", "seed=1,ports=1", "true"], "--emulate-nodes 2")
 

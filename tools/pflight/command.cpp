@@ -22,6 +22,10 @@ void OptionsCommand::add_word(const char* name, std::string& value, const char* 
     app_->add_option(name, value, help)->type_name("")->required();
 }
 
+void OptionsCommand::add_optional_word(const char* name, std::string& value, const char* help) {
+    app_->add_option(name, value, help)->type_name("");
+}
+
 void OptionsCommand::add_job_option() { add_text("--job", job_, "ID", "The job meant (else the only one that runs)"); }
 
 int complain(const std::string& sentence, int status) {

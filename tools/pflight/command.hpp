@@ -35,6 +35,7 @@ class OptionsCommand : public Command {
     void add_text(const char* name, std::string& value, const char* placeholder, const char* help);
     void add_flag(const char* name, bool& value, const char* help);
     void add_word(const char* name, std::string& value, const char* help);  ///< Required, without a dash.
+    void add_optional_word(const char* name, std::string& value, const char* help);
     void add_job_option();
 
     std::string job_;  ///< --job

@@ -125,9 +125,18 @@ void JobLauncher::look_at_nodes() {
         if (!options_.quiet)
             for (const std::string& sentence : news.sentences) say(sentence);
         const auto& ending = node->ending();
-        if (ending && ending->exit_status != 0 && !failure_) failure_ = *ending;
+        if (ending && ending->exit_status != 0 && !ending->deserted && !failure_) failure_ = *ending;
+        say_if_deserted(*node);
     }
     if (addresses) spread_addresses();
+}
+
+// A node without members is no failure while others have some.
+void JobLauncher::say_if_deserted(const NodeLink& node) {
+    const auto& ending = node.ending();
+    if (!ending || !ending->deserted || !deserted_.insert(node.node()).second || options_.quiet || failure_) return;
+    if (deserted_.size() < nodes_.size())
+        say(fmt::format("Node {} has no members any more; its VNodes go on elsewhere.", node.node()));
 }
 
 void JobLauncher::spread_addresses() {
@@ -144,6 +153,9 @@ void JobLauncher::order_end(const EndOrder& order) {
 }
 
 bool JobLauncher::judge() {
+    const auto completed = [](const auto& node) { return node->ending() && !node->ending()->deserted; };
+    if (!failure_ && all_ended() && std::none_of(nodes_.begin(), nodes_.end(), completed))
+        failure_ = nodes_.back()->ending();
     if (interrupting_signal_ != 0 && !failure_ && !all_ended())
         failure_ = Verdict{Outcome::interrupted, Errc::interrupted, interruption_sentence(interrupting_signal_), 1};
     if (failure_)

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class JobLauncher {
     void wait_for_news();
     void take_signals();
     void look_at_nodes();
+    void say_if_deserted(const NodeLink& node);
     void spread_addresses();
     void order_end(const EndOrder& order);
     /// Ends the others if one has failed, lets ports end if all are done. False if it is no use to wait any longer.
@@ -44,8 +46,9 @@ class JobLauncher {
     FileDescriptor signals_;
     int interrupting_signal_{0};  ///< The first that asked us to end.
     std::uint32_t interruptions_{0};
-    std::optional<Verdict> failure_;  ///< The first.
-    std::optional<EndOrder> end_;     ///< As ordered.
+    std::optional<Verdict> failure_;    ///< The first.
+    std::set<std::uint32_t> deserted_;  ///< Nodes without members, as said.
+    std::optional<EndOrder> end_;       ///< As ordered.
     std::uint64_t end_ns_{0};
 };
 

@@ -52,6 +52,10 @@ class Join : public OptionsCommand {
     }
 
   private:
+    [[nodiscard]] static bool is_over(const RunningNode& node) noexcept {
+        const ControlHeader& header = node.segment().header();
+        return (header.nodes_over.load(std::memory_order_acquire) >> header.node_id & 1) != 0;
+    }
     [[nodiscard]] static tl::expected<const RunningNode*, Failure> smallest(const RunningJob& job) {
         const auto living = [](const RunningNode& node) {
             const std::vector<MemberView> members = node.members();
@@ -60,8 +64,9 @@ class Join : public OptionsCommand {
             });
         };
         const auto& nodes = job.nodes();
-        return &*std::min_element(nodes.begin(), nodes.end(),
-                                  [&](const RunningNode& a, const RunningNode& b) { return living(a) < living(b); });
+        return &*std::min_element(nodes.begin(), nodes.end(), [&](const RunningNode& a, const RunningNode& b) {
+            return std::pair{is_over(a), living(a)} < std::pair{is_over(b), living(b)};
+        });
     }
 
     [[nodiscard]] int grow(const RunningNode& job, std::uint32_t wanted, std::uint64_t timeout_ns) const {
@@ -79,6 +84,11 @@ class Join : public OptionsCommand {
                     left == 0 ? "wait until one retires, or restart the job from a checkpoint" : "ask for fewer"),
                 refused);
         if (const auto ending = job.ending()) return complain(*ending, refused);
+        if (is_over(job))
+            return complain(fmt::format("Node {} of job '{}' has no members any more and takes none; name another: "
+                                        "--node K ('pflight status' lists them).",
+                                        header.node_id, job.id()),
+                            refused);
         if (!request_growth(job.segment(), wanted))
             return complain(fmt::format("Nobody can start members of job '{}': it has no living pflight; start jobs "
                                         "with 'pflight run'.",

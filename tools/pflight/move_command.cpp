@@ -22,6 +22,7 @@ struct Wish {
     std::uint32_t vnode{0};
     std::uint32_t member{0};
     std::uint64_t timeout_ns{0};
+    bool from_elsewhere{false};  ///< It was on another node when this was asked for.
 };
 
 class Move : public OptionsCommand {
@@ -58,10 +59,11 @@ class Move : public OptionsCommand {
         if (!node) return complain(node.error().sentence, refused);
         auto domain = meant_domain(**node);
         if (!domain) return complain(domain.error().sentence, refused);
-        const Wish wish{static_cast<std::uint32_t>(*vnode), member->slot, *timeout};
+        Wish wish{static_cast<std::uint32_t>(*vnode), member->slot, *timeout};
         const bool exists = wish.vnode < domain->vnodes;  // else move() says so
-        if (exists && !is_here((*node)->segment(), (*node)->arena(), domain->index, wish.vnode))
-            return move_between_nodes(**node, *domain, wish);
+        wish.from_elsewhere = exists && !is_here((*node)->segment(), (*node)->arena(), domain->index, wish.vnode);
+        if (wish.from_elsewhere)
+            if (const auto trouble = bring_to_node(*job, **node, *domain, wish)) return complain(*trouble, refused);
         return move(**node, *domain, wish);
     }
 
@@ -85,13 +87,36 @@ class Move : public OptionsCommand {
                                                    domains->size(), names)});
     }
 
-    // The VNode is on another node than `to`, where it is to go.
-    [[nodiscard]] static int move_between_nodes(const RunningNode& to, const DomainView& domain, const Wish& wish) {
-        return complain(
-            fmt::format("VNode {} of '{}' is not on node {}, and between nodes VNodes do not move yet; name "
-                        "a member of its node ('pflight vnodes' shows it).",
-                        wish.vnode, domain.name, to.node().value_or(0)),
-            refused);
+    // Until it is on node `to`: what went wrong, as a sentence. Whoever has it on the way may have to be asked again,
+    // because a request holds for one owner.
+    [[nodiscard]] static std::optional<std::string> bring_to_node(const RunningJob& job, const RunningNode& to,
+                                                                  const DomainView& domain, const Wish& wish) {
+        const NodeId target{to.node().value_or(0)};
+        const RunningNode* asked = nullptr;
+        std::uint64_t asked_version = 0;
+        std::optional<std::string> trouble;
+        const bool in_time = RunningNode::wait_until(
+            [&] {
+                if (is_here(to.segment(), to.arena(), domain.index, wish.vnode)) return true;
+                if ((trouble = to.ending())) return true;
+                for (const RunningNode& from : job.nodes()) {
+                    if (!is_here(from.segment(), from.arena(), domain.index, wish.vnode)) continue;
+                    const DirectoryWord word =
+                        read_directory_word(from.segment(), from.arena(), domain.index, wish.vnode);
+                    if (asked == &from && word.version() == asked_version) continue;
+                    asked = &from;
+                    asked_version = word.version();
+                    auto wished = request_move_to_node(from.segment(), from.arena(), domain.index, wish.vnode, target);
+                    if (!wished) trouble = wished.error().sentence;
+                }
+                return trouble.has_value();
+            },
+            wish.timeout_ns);
+        if (trouble || in_time) return trouble;
+        return fmt::format(
+            "VNode {} of '{}' has not come to node {} within {:g} s (it moves at a step boundary, and "
+            "may still); 'pflight vnodes' shows what it waits for.",
+            wish.vnode, domain.name, target.value, static_cast<double>(wish.timeout_ns) * 1e-9);
     }
 
     [[nodiscard]] static int move(const RunningNode& job, const DomainView& domain, const Wish& wish) {
@@ -129,7 +154,7 @@ class Move : public OptionsCommand {
                             wish.vnode, domain.name, static_cast<double>(wish.timeout_ns) * 1e-9),
                 refused);
         const std::string member = job.name_of(wish.member);
-        say(first.executed_by(MemberSlot{wish.member})
+        say(first.executed_by(MemberSlot{wish.member}) && !wish.from_elsewhere
                 ? fmt::format("VNode {} of '{}' is with member {} already\n", wish.vnode, domain.name, member)
                 : fmt::format("VNode {} of '{}' moved to member {}\n", wish.vnode, domain.name, member));
         return good;

@@ -37,6 +37,7 @@ class NodeLink {
     /// Does not wait for the agent any longer.
     void kill_agent() noexcept { agent_.signal(SIGKILL); }
 
+    [[nodiscard]] std::uint32_t node() const noexcept { return node_; }
     /// How the members of the node have ended; nothing while they live.
     [[nodiscard]] const std::optional<Verdict>& ending() const noexcept { return ending_; }
     /// True once no process of the node is left, as far as can be seen from here.

@@ -215,6 +215,7 @@ EndedReport ended_of(const PlainJson& json) {
     report.verdict.code = enum_of(json, "code", Errc::internal);
     report.verdict.sentence = json.at("sentence").get<std::string>();
     report.verdict.exit_status = number_of<int>(json, "status", 255);
+    report.verdict.deserted = json.at("deserted").get<bool>();
     return report;
 }
 
@@ -318,7 +319,8 @@ std::string line_of(const Report& report) {
                                  {"outcome", static_cast<std::uint32_t>(ended.verdict.outcome)},
                                  {"code", static_cast<int>(ended.verdict.code)},
                                  {"sentence", ended.verdict.sentence},
-                                 {"status", ended.verdict.exit_status}};
+                                 {"status", ended.verdict.exit_status},
+                                 {"deserted", ended.verdict.deserted}};
             }},
         report);
     // Text in shared memory may hold any bytes.

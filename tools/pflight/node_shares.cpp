@@ -34,7 +34,7 @@ tl::expected<std::vector<Chaos>, Failure> chaos_of_nodes(const Chaos& chaos, std
     for (std::uint32_t node = 0; node < nodes.size(); ++node) {
         nodes[node].seed = random_value(chaos.seed, node);
         nodes[node].moves = chaos.moves;
-        spare[node] = shares[node] - 1;
+        spare[node] = shares[node] - (node == 0 ? 1 : 0);  // as FaultWatch: node 0 keeps one
     }
     for (std::uint32_t i = 0; i < chaos.ports; ++i) ++nodes[draw(nodes.size())].ports;
     for (std::uint32_t i = 0; i < chaos.joins; ++i) {
@@ -45,9 +45,9 @@ tl::expected<std::vector<Chaos>, Failure> chaos_of_nodes(const Chaos& chaos, std
     const std::uint32_t possible = std::accumulate(spare.begin(), spare.end(), 0U);
     if (chaos.losses() > possible && !replaced)
         return refusal(Errc::invalid_argument,
-                       fmt::format("--chaos: of {} kills and retires {} are possible if each of {} nodes keeps a "
-                                   "member; write fewer, more members or joins, or --respawn.",
-                                   chaos.losses(), possible, nodes.size()));
+                       fmt::format("--chaos: of {} kills and retires {} are possible if a member is to be left; write "
+                                   "fewer, more members or joins, or --respawn.",
+                                   chaos.losses(), possible));
     for (std::uint32_t i = 0; i < chaos.losses(); ++i) {
         std::uint64_t node = draw(nodes.size());
         while (!replaced && spare[node] == 0) node = (node + 1) % nodes.size();

@@ -19,7 +19,7 @@ namespace phoenix::pflight {
 [[nodiscard]] std::optional<MemberName> place_of(std::uint32_t member, std::span<const std::uint32_t> shares);
 
 /// The schedule of each node. Kills, retirements, joins and kills of ports go to nodes that the seed draws, so that
-/// each node keeps a member unless `replaced` says that the dead are replaced; every node makes all the moves.
+/// node 0 keeps a member unless `replaced` says that the dead are replaced; every node makes all the moves.
 /// @error invalid_argument  There are more losses than that allows.
 [[nodiscard]] tl::expected<std::vector<Chaos>, Failure> chaos_of_nodes(const Chaos& chaos,
                                                                        std::span<const std::uint32_t> shares,

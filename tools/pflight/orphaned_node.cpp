@@ -36,6 +36,7 @@ std::optional<Verdict> OrphanedNode::look(const std::optional<LastCheckpoint>& c
     if (ended_ || processes_.living() != 0) return std::nullopt;
     ended_ = true;
     Verdict verdict = verdict_of(processes_.all(), checkpoint, node_);
+    if (segment_.outcome() == Outcome::running && verdict.deserted) return verdict;
     if (segment_.outcome() == Outcome::running) {
         segment_.decide_outcome(verdict.outcome, verdict.code, verdict.sentence);
         ring_members(segment_);  // the port waits for it

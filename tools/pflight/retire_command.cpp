@@ -18,6 +18,7 @@ constexpr const char* retire_examples = R"(  pflight retire 2
   pflight retire 0 --drain-timeout 5 --job my-run
   pflight retire 1 --drain-timeout 0
   pflight retire 1.0
+  pflight retire --node 1
 
 A member that is not empty at the drain timeout is killed, and its VNodes go on from their last commits as after any
 death. SIGTERM to a member does the same as this command. Exit status: 0 if the member has left, or was killed at the
@@ -29,23 +30,24 @@ class Retire : public OptionsCommand {
   public:
     void declare(CLI::App& application) override {
         add_to(application, "retire", retire_description, retire_examples);
-        add_word("MEMBER", member_, "Its number, as 'pflight members' shows it; NODE.SLOT with several nodes");
+        add_optional_word("MEMBER", member_, "Its number, as 'pflight members' shows it; NODE.SLOT with several nodes");
+        add_text("--node", node_, "K", "All members of node K instead, whose VNodes go to other nodes");
         add_text("--drain-timeout", drain_timeout_, "S", "Seconds until it is killed (30); 0: no limit");
         add_job_option();
     }
 
     [[nodiscard]] int run() override {
+        if (member_.empty() == node_.empty())
+            return complain("MEMBER or --node K is required, and not both; 'pflight retire --help' shows examples.",
+                            wrong_usage);
+        if (!node_.empty()) return retire_node();
         const auto member = parse_member_name(member_);
         if (!member)
             return complain(fmt::format("MEMBER '{}': a number from 0 to {} is expected; 'pflight members' lists them.",
                                         member_, member_count_max - 1),
                             wrong_usage);
         const auto timeout = seconds_in_ns(drain_timeout_);
-        if (!timeout)
-            return complain(fmt::format("--drain-timeout {}: a number of seconds is expected; write for example 5, or "
-                                        "0 for no limit.",
-                                        drain_timeout_),
-                            wrong_usage);
+        if (!timeout) return wrong_timeout();
         auto job = RunningJob::open(job_);
         if (!job) return cannot_open(job.error());
         const auto node = job->node_of(*member);
@@ -54,6 +56,50 @@ class Retire : public OptionsCommand {
     }
 
   private:
+    [[nodiscard]] int wrong_timeout() const {
+        return complain(fmt::format("--drain-timeout {}: a number of seconds is expected; write for example 5, or "
+                                    "0 for no limit.",
+                                    drain_timeout_),
+                        wrong_usage);
+    }
+
+    // All are asked before any is waited for: VNodes are not to go from one to the next.
+    [[nodiscard]] int retire_node() const {
+        const auto number = whole_number(node_);
+        if (!number || *number >= node_count_max)
+            return complain(
+                fmt::format("--node {}: the number of a node is expected; 'pflight status' lists them.", node_),
+                wrong_usage);
+        const auto timeout = seconds_in_ns(drain_timeout_);
+        if (!timeout) return wrong_timeout();
+        auto job = RunningJob::open(job_);
+        if (!job) return cannot_open(job.error());
+        if (!job->has_several_nodes())
+            return complain(fmt::format("The job '{}' has one node; name a member: pflight retire MEMBER.", job->id()),
+                            refused);
+        const auto node = job->node(static_cast<std::uint32_t>(*number));
+        if (!node) return complain(node.error().sentence, refused);
+        const RunningNode& here = **node;
+        auto members = here.members();
+        count_vnodes(here.segment(), here.arena(), members);
+        const auto all = members;
+        std::erase_if(members, [&](const MemberView& member) {
+            return member.port ||
+                   retirement_refusal(here.id(), member.slot, *timeout != 0, all, here.node()).has_value();
+        });
+        if (members.empty())
+            return complain(fmt::format("Node {} of job '{}' has no member that could be asked to retire; "
+                                        "'pflight members' lists them.",
+                                        *number, here.id()),
+                            refused);
+        const std::uint64_t deadline = *timeout == 0 ? 0 : boot_time_ns() + *timeout;
+        for (const MemberView& member : members)
+            request_retirement(here.segment(), member.slot, member.incarnation, deadline);
+        int status = good;
+        for (const MemberView& member : members) status = std::max(status, follow(here, member, *timeout));
+        return status;
+    }
+
     [[nodiscard]] static int retire(const RunningNode& job, std::uint32_t slot, std::uint64_t timeout_ns) {
         auto members = job.members();
         count_vnodes(job.segment(), job.arena(), members);
@@ -133,6 +179,7 @@ class Retire : public OptionsCommand {
     }
 
     std::string member_;
+    std::string node_;
     std::string drain_timeout_{"30"};
 };
 

@@ -81,6 +81,7 @@ int Supervisor::run() {
         watch();
     }
     const int status = conclude();
+    concluded_ = true;
     see_port_off();
     return status;
 }
@@ -113,13 +114,19 @@ tl::expected<pid_t, Failure> Supervisor::start_member(bool grown) {
 void Supervisor::grow() {
     ControlHeader& header = segment_.header();
     while (header.grow_started.load(std::memory_order_relaxed) != header.grow_wanted.load(std::memory_order_acquire)) {
-        const bool too_late = someone_left_ || segment_.outcome() != Outcome::running;
+        const bool too_late = someone_left_ || is_over() || segment_.outcome() != Outcome::running;
         const auto pid = too_late ? tl::expected<pid_t, Failure>{0} : start_member(true);
         if (!pid) audience_.say(pid.error().sentence);
         if (too_late || !pid) header.grow_failed.fetch_add(1, std::memory_order_acq_rel);
         header.grow_started.fetch_add(1, std::memory_order_acq_rel);
         if (pid && *pid != 0) audience_.process_started(*pid, ProcessPurpose::joiner);
     }
+}
+
+// All members of this node have ended, or its port has said that there will be none.
+bool Supervisor::is_over() const noexcept {
+    const ControlHeader& header = segment_.header();
+    return concluded_ || (header.nodes_over.load(std::memory_order_acquire) >> header.node_id & 1) != 0;
 }
 
 tl::expected<void, Failure> Supervisor::start_members() {
@@ -354,6 +361,11 @@ int Supervisor::conclude() {
     if (const auto step = audience_.last_checkpoint()) checkpoint = {*step, options_.settings.checkpoint_directory};
     const Verdict verdict = verdict_of(processes_.all(), checkpoint, options_.node);
     Verdict told{Outcome::failed, verdict.code, {}, 1};
+    if (verdict.deserted && segment_.outcome() == Outcome::running) {
+        // Its VNodes go on elsewhere, by the port; whether all nodes are so is for the launcher to know.
+        audience_.members_ended(verdict);
+        return verdict.exit_status;
+    }
     if (segment_.outcome() == Outcome::running) {
         segment_.decide_outcome(verdict.outcome, verdict.code, verdict.sentence);
         told.exit_status = verdict.exit_status;
@@ -387,6 +399,7 @@ void Supervisor::see_port_off() {
         wait_for_news();
         take_signals();
         const bool ended = told_to_end();
+        grow();  // whoever waits for joiners hears that none will come
         audience_.look(0);
         const std::uint64_t now = boot_time_ns();
         if (orders_.finish && finish_ns == 0) finish_ns = now;

@@ -78,10 +78,15 @@ Verdict verdict_of(const std::vector<MemberProcess>& processes, const std::optio
             fmt::format("All {} processes{} died before they made a phoenix::Runtime ({}); see their messages above.",
                         processes.size(), of_node, endings(processes)),
             1};
+    const bool all_retired =
+        std::all_of(processes.begin(), processes.end(), [](const MemberProcess& process) { return process.drained; });
+    if (node && all_retired)
+        return {Outcome::failed, Errc::member_lost,
+                fmt::format("All members{} have retired, and no other node completed the work.", of_node), 1, true};
     return {Outcome::failed, Errc::member_lost,
             fmt::format("All {} members{} died ({}); {}", processes.size(), of_node, endings(processes),
                         remedy(checkpoint)),
-            1};
+            1, node.has_value()};
 }
 
 }  // namespace phoenix::pflight

@@ -19,6 +19,8 @@ struct Verdict {
     Errc code{Errc::internal};  ///< Unless completed.
     std::string sentence;       ///< Unless completed.
     int exit_status{0};
+    /// Of one node of several: no member is left, and none of them has failed. Other nodes may complete the work.
+    bool deserted{false};
 };
 
 /// All processes have ended and nobody has decided the outcome. Completed means: at least one member left in good order

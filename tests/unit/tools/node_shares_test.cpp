@@ -67,7 +67,7 @@ TEST(NodeFaults, OfNobodyAreRefused) {
     EXPECT_THAT(sentence("kill:port2@1"), HasSubstr("no port 2"));
 }
 
-TEST(NodeChaos, LeavesEveryNodeAMemberWhateverTheSeed) {
+TEST(NodeChaos, LeavesTheFirstNodeAMemberAndTakesNoMoreThanThereAre) {
     const std::vector<std::uint32_t> shares{4, 2, 1, 3};
     for (std::uint64_t seed = 0; seed < 500; ++seed) {
         const Chaos chaos{.seed = seed, .kills = 4, .joins = 1, .retires = 3, .moves = 5, .ports = 3};
@@ -76,7 +76,7 @@ TEST(NodeChaos, LeavesEveryNodeAMemberWhateverTheSeed) {
         Chaos sum;
         for (std::size_t node = 0; node < shares.size(); ++node) {
             const Chaos& of_node = (*nodes)[node];
-            EXPECT_LT(of_node.losses(), shares[node] + of_node.joins) << "node " << node << ", seed " << seed;
+            EXPECT_LE(of_node.losses(), shares[node] + of_node.joins - (node == 0 ? 1 : 0)) << "node " << node << ", seed " << seed;
             EXPECT_EQ(of_node.moves, 5U);
             sum.kills += of_node.kills;
             sum.retires += of_node.retires;
@@ -99,10 +99,10 @@ TEST(NodeChaos, IsTheSameForTheSameSeedAndDiffersBetweenNodes) {
     EXPECT_NE((*plans)[0].front().step_fraction, (*plans)[1].front().step_fraction);
 }
 
-TEST(NodeChaos, ThatLeavesANodeWithoutMembersIsRefusedUnlessTheDeadAreReplaced) {
+TEST(NodeChaos, ThatLeavesNoMemberIsRefusedUnlessTheDeadAreReplaced) {
     const std::vector<std::uint32_t> shares{2, 1};
-    const Chaos chaos{.seed = 1, .kills = 2};
-    EXPECT_THAT(chaos_of_nodes(chaos, shares, false).error().sentence, HasSubstr("of 2 kills and retires 1 are"));
+    const Chaos chaos{.seed = 1, .kills = 3};
+    EXPECT_THAT(chaos_of_nodes(chaos, shares, false).error().sentence, HasSubstr("of 3 kills and retires 2 are"));
     EXPECT_TRUE(chaos_of_nodes(chaos, shares, true));
 }
 
