@@ -28,6 +28,8 @@ foreach(case
     plate_survives_chaos
     plate_survives_joins_retirements_and_moves
     cg_survives_joins_retirements_and_moves
+    examples_survive_everything_on_several_nodes
+    a_node_may_lose_all_its_members
     examples_may_move_at_every_step
     plate_survives_kills_from_outside
     plate_reads_and_writes_files

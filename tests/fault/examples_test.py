@@ -99,10 +99,10 @@ class Examples:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, stdin=subprocess.DEVNULL)
         return Result(command, done.returncode, done.stdout, done.stderr)
 
-    def start(self, members, options, words):
+    def start(self, members, options, words, quiet=True):
         self.jobs += 1
         job = f"examples-{os.getpid()}-{self.jobs}"
-        command = [self.program("pflight"), "run", "-n", str(members), f"--{self.launch}", "--quiet", "--job", job, *options,
+        command = [self.program("pflight"), "run", "-n", str(members), f"--{self.launch}", *(["--quiet"] if quiet else []), "--job", job, *options,
                    self.program(words[0]), *words[1:]]
         out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
         process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
@@ -212,6 +212,32 @@ def plate_survives_joins_retirements_and_moves(examples):
     for fault in ("retire:coordinator@2000", "retire:1@0", "join:3@100"):
         result = examples.good(2, ["--fault", fault, "--fault", "join:1@4000", "--fault", "retire:0@7000"], *words)
         require(result.line("digest") == wanted, f"{fault}: wanted digest {wanted}\n{result}")
+
+
+def examples_survive_everything_on_several_nodes(examples):
+    """Deaths of members, of all members of a node and of ports, joins, retirements and moves within nodes and between."""
+    with tempfile.TemporaryDirectory() as folder:
+        matrix = make_matrix(examples, folder)
+        plate = ["plate", "--size", "96x96", "--vnodes", "12", "--steps", "400", "--digest"]
+        cg = ["cg", "--matrix", matrix, "--vnodes", "16", "--tolerance", "0", "--max-iterations", "150", "--digest"]
+        for words in (plate, cg):
+            alone = examples.alone(*words)
+            for seed in seeds(10):
+                print(f"{words[0]}, seed {seed}", flush=True)
+                result = examples.good(6, ["--emulate-nodes", "3", "--chaos", f"seed={seed},{EVERYTHING},ports=2"], *words)
+                require(result.out == alone.out, f"seed {seed}: wanted\n{alone}\ngot\n{result}")
+
+
+def a_node_may_lose_all_its_members(examples):
+    words = [*PLATE, "--vnodes", "12"]
+    wanted = examples.alone(*words).line("digest")
+    for faults in (("kill:2@10", "kill:3@20"), ("kill:0@10", "kill:1@10"), ("retire:2@10", "kill:3@30"), ("retire:0@10", "retire:1@10"),
+                   ("kill:2@10", "kill:port1@15", "kill:3@20")):
+        options = [word for fault in faults for word in ("--fault", fault)]
+        result = examples.finish(*examples.start(4, ["--emulate-nodes", "2", *options], words, quiet=False))
+        require(result.status == 0, f"{faults}: the run failed\n{result}")
+        require(result.line("digest") == wanted, f"{faults}: wanted digest {wanted}\n{result}")
+        require("has no members any more; its VNodes go on elsewhere" in result.err, f"{faults}: the node was not left\n{result}")
 
 
 def examples_may_move_at_every_step(examples):
@@ -423,6 +449,8 @@ CASES = {
         plate_survives_chaos,
         plate_survives_joins_retirements_and_moves,
         cg_survives_joins_retirements_and_moves,
+        examples_survive_everything_on_several_nodes,
+        a_node_may_lose_all_its_members,
         examples_may_move_at_every_step,
         plate_survives_kills_from_outside,
         plate_reads_and_writes_files,

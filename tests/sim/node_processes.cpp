@@ -12,6 +12,8 @@ Task Nodes::port(Node& node) {
     for (;;) {
         co_await op();
         take_acknowledgements(node);
+        Task taking = take_from_the_dead(node);
+        co_await taking;
         for (std::uint32_t v = 0; v < options_.vnodes; ++v) {
             if (node.memory.holders[v] != Holder::port) continue;
             Task parting = part_with(node, v);
@@ -34,11 +36,26 @@ Task Nodes::port(Node& node) {
     }
 }
 
+// What the last member of the node had. It was seen dead before.
+Task Nodes::take_from_the_dead(Node& node) {
+    const bool takes = node.deserted || (planted(NodePlant::evacuate_the_living) && random(20) == 0);
+    for (std::uint32_t v = 0; takes && v < options_.vnodes; ++v) {
+        if (node.memory.holders[v] != Holder::worker) continue;
+        co_await op();
+        node.memory.holders[v] = Holder::port;
+        if (!node.deserted) node.memory.wishes[v] = random(options_.nodes);
+    }
+}
+
 // A VNode whose state is here has been given to the port, to go to another node; or it has just come.
 Task Nodes::part_with(Node& node, std::uint32_t vnode) {
     if (!location(node, vnode).here()) co_return;
     co_await op();
-    const std::optional<std::uint32_t> wish = node.memory.wishes[vnode];
+    std::optional<std::uint32_t> wish = node.memory.wishes[vnode];
+    if (node.deserted && (!wish || *wish == node.id)) {
+        wish = refuge();
+        ++statistics_.evacuated;
+    }
     if (!wish || *wish == node.id) {
         node.memory.holders[vnode] = Holder::worker;
         co_return;

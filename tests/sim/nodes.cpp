@@ -22,6 +22,7 @@ NodeOptions NodeOptions::drawn_from(std::uint64_t seed, NodePlant plant) {
     options.vnodes = 1 + below(vnode_max);
     options.port_deaths = below(6);
     options.worker_deaths = below(3);
+    options.desertions = below(options.nodes);
     options.move_percent = 10 + below(80);
     options.plant = plant;
     return options;
@@ -31,6 +32,8 @@ NodeStatistics& NodeStatistics::operator+=(const NodeStatistics& other) {
     events += other.events;
     port_deaths += other.port_deaths;
     worker_deaths += other.worker_deaths;
+    desertions += other.desertions;
+    evacuated += other.evacuated;
     moves += other.moves;
     repeated += other.repeated;
     shipped += other.shipped;
@@ -85,15 +88,34 @@ void Nodes::kill_port(Node& node) {
         towards.peer_restarted = true;
     }
     for (std::uint32_t v = 0; v < options_.vnodes; ++v)
-        if (location(node, v).here()) node.memory.holders[v] = Holder::worker;
+        if (location(node, v).here() && !node.deserted) node.memory.holders[v] = Holder::worker;
     start_port(node);
 }
 
 void Nodes::kill_worker(Node& node) {
+    if (node.deserted) return;
     ++statistics_.worker_deaths;
     node.worker = Task{};
     for (auto& execution : node.executions) execution.reset();
     start_worker(node);
+}
+
+// The last member of the node dies, unless it is the last of all.
+void Nodes::desert(Node& node) {
+    const auto staying = std::count_if(nodes_.begin(), nodes_.end(), [](const Node& other) { return !other.deserted; });
+    if (node.deserted || staying == 1) return;
+    ++statistics_.desertions;
+    node.deserted = true;
+    node.worker = Task{};
+    for (auto& execution : node.executions) execution.reset();
+}
+
+// A node where VNodes are executed, as far as a port can know: one that is deserted now may be named too.
+std::uint32_t Nodes::refuge() {
+    for (;;) {
+        const std::uint32_t id = random(options_.nodes);
+        if (!nodes_[id].deserted) return id;
+    }
 }
 
 void Nodes::change_location(Node& node, std::uint32_t vnode, LocationWord word) {
@@ -136,6 +158,8 @@ NodeOutcome Nodes::run() {
     std::vector<std::uint64_t> worker_deaths;
     for (std::uint32_t i = 0; i < options_.port_deaths; ++i) port_deaths.push_back(random(fault_horizon));
     for (std::uint32_t i = 0; i < options_.worker_deaths; ++i) worker_deaths.push_back(random(fault_horizon));
+    std::vector<std::uint64_t> desertions;
+    for (std::uint32_t i = 0; i < options_.desertions; ++i) desertions.push_back(random(fault_horizon));
     const auto due = [&](std::vector<std::uint64_t>& times) {
         const auto at = std::find(times.begin(), times.end(), statistics_.events);
         if (at == times.end()) return false;
@@ -149,8 +173,9 @@ NodeOutcome Nodes::run() {
         }
         if (due(port_deaths)) kill_port(nodes_[random(options_.nodes)]);
         if (due(worker_deaths)) kill_worker(nodes_[random(options_.nodes)]);
+        if (due(desertions)) desert(nodes_[random(options_.nodes)]);
         Node& node = nodes_[random(options_.nodes)];
-        if (random(2) == 0)
+        if (random(2) == 0 || node.deserted)
             resume(node.port, node.port_point);
         else
             resume(node.worker, node.worker_point);

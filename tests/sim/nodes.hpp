@@ -33,7 +33,8 @@ enum class NodePlant : std::uint8_t {
     forget_by_present_place,  ///< After the death of a port: sent again is what its VNodes have by now, not what it
                               ///< got.
     trust_acceptance,         ///< A state that was accepted is not sent again to the next port.
-    word_before_state         ///< The location word says `here` before the state is stored.
+    word_before_state,        ///< The location word says `here` before the state is stored.
+    evacuate_the_living       ///< The port takes VNodes of workers that are not dead.
 };
 
 struct NodeOptions {
@@ -42,6 +43,7 @@ struct NodeOptions {
     std::uint32_t vnodes{4};
     std::uint32_t port_deaths{2};
     std::uint32_t worker_deaths{1};
+    std::uint32_t desertions{0};  ///< Nodes whose worker dies for good; at most all but one.
     std::uint32_t move_percent{30};
     NodePlant plant{NodePlant::none};
 
@@ -53,6 +55,8 @@ struct NodeStatistics {
     std::uint64_t events{};
     std::uint64_t port_deaths{};
     std::uint64_t worker_deaths{};
+    std::uint64_t desertions{};
+    std::uint64_t evacuated{};   ///< Of the moves: from a node without a worker.
     std::uint64_t moves{};       ///< Between nodes.
     std::uint64_t repeated{};    ///< States that came again.
     std::uint64_t shipped{};     ///< Messages between nodes.
@@ -111,6 +115,7 @@ class Nodes {
     };
     struct Node {
         std::uint32_t id{};
+        bool deserted{};  ///< Nobody executes anything here any more.
         Memory memory;
         Task port;
         Task worker;
@@ -141,6 +146,7 @@ class Nodes {
 
     // node_processes.cpp
     [[nodiscard]] Task port(Node& node);
+    [[nodiscard]] Task take_from_the_dead(Node& node);
     [[nodiscard]] Task part_with(Node& node, std::uint32_t vnode);
     [[nodiscard]] Task send_state(Node& node, std::uint32_t vnode);
     [[nodiscard]] Task ship(Node& node, std::size_t place);
@@ -158,6 +164,8 @@ class Nodes {
     // nodes.cpp
     void kill_port(Node& node);
     void kill_worker(Node& node);
+    void desert(Node& node);
+    [[nodiscard]] std::uint32_t refuge();
     void start_port(Node& node);
     void start_worker(Node& node);
     void resume(Task& task, std::coroutine_handle<>& point);

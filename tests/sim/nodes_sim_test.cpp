@@ -37,12 +37,14 @@ TEST(NodesSimulation, KeepsItsPromisesUnderEverySchedule) {
         total += outcome.statistics;
     }
     std::printf(
-        "%llu schedules: %llu events, %llu deaths of ports, %llu of workers, %llu moves between nodes, %llu states "
+        "%llu schedules: %llu events, %llu deaths of ports, %llu of workers, %llu nodes deserted, %llu VNodes brought "
+        "away from there, %llu moves between nodes, %llu states "
         "that "
         "came again, %llu messages shipped (%llu of them on from a wrong node), %llu held for their state, %llu "
         "duplicates dropped\n",
         static_cast<unsigned long long>(count), static_cast<unsigned long long>(total.events),
         static_cast<unsigned long long>(total.port_deaths), static_cast<unsigned long long>(total.worker_deaths),
+        static_cast<unsigned long long>(total.desertions), static_cast<unsigned long long>(total.evacuated),
         static_cast<unsigned long long>(total.moves), static_cast<unsigned long long>(total.repeated),
         static_cast<unsigned long long>(total.shipped), static_cast<unsigned long long>(total.forwarded),
         static_cast<unsigned long long>(total.held), static_cast<unsigned long long>(total.duplicates));
@@ -50,6 +52,8 @@ TEST(NodesSimulation, KeepsItsPromisesUnderEverySchedule) {
     // The schedules must reach what they are for.
     EXPECT_GT(total.port_deaths, count);
     EXPECT_GT(total.worker_deaths, count / 4);
+    EXPECT_GT(total.desertions, count / 2);
+    EXPECT_GT(total.evacuated, count);
     EXPECT_GT(total.moves, 2 * count);
     EXPECT_GT(total.repeated, count / 20);
     EXPECT_GT(total.forwarded, count / 10);
@@ -93,13 +97,14 @@ TEST_P(PlantedNodeBugs, AreFound) {
 INSTANTIATE_TEST_SUITE_P(
     NodesSimulation, PlantedNodeBugs,
     testing::Values(PlantedNodeBug{NodePlant::say_stored_before_word, "SayStoredBeforeWord", "I"},
-                    PlantedNodeBug{NodePlant::free_when_sent, "FreeWhenSent", "I3"},
+                    PlantedNodeBug{NodePlant::free_when_sent, "FreeWhenSent", "I"},
                     PlantedNodeBug{NodePlant::take_old_states, "TakeOldStates", "I"},
                     PlantedNodeBug{NodePlant::release_when_sent, "ReleaseWhenSent", "I3"},
                     PlantedNodeBug{NodePlant::learn_of_oneself, "LearnOfOneself", "I"},
                     PlantedNodeBug{NodePlant::forget_by_present_place, "ForgetByPresentPlace", "I3"},
                     PlantedNodeBug{NodePlant::trust_acceptance, "TrustAcceptance", "I3"},
-                    PlantedNodeBug{NodePlant::word_before_state, "WordBeforeState", "I"}),
+                    PlantedNodeBug{NodePlant::word_before_state, "WordBeforeState", "I"},
+                    PlantedNodeBug{NodePlant::evacuate_the_living, "EvacuateTheLiving", "I"}),
     [](const testing::TestParamInfo<PlantedNodeBug>& parameter) { return std::string{parameter.param.name}; });
 
 }  // namespace

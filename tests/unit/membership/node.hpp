@@ -18,6 +18,7 @@ struct Node {
     LivenessTable liveness{};
     std::uint32_t expected{0};
     bool start_time_over{false};
+    std::uint32_t keepers_elsewhere{0};
     std::size_t reassign_max{std::numeric_limits<std::size_t>::max()};
     bool look_at_words{true};
     NameSpaceKind kind{NameSpaceKind::domain};
@@ -49,6 +50,7 @@ struct Node {
         observation.self = MemberSlot{self};
         observation.expected_member_count = expected;
         observation.start_time_over = start_time_over;
+        observation.keepers_elsewhere = keepers_elsewhere;
         observation.domains = {&domain, 1};
         observation.look_at_words = look_at_words;
         observation.reassign_max = reassign_max;

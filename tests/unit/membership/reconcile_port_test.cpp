@@ -112,5 +112,83 @@ TEST(ReconcilePort, BalanceGivesThePortNothing) {
     EXPECT_EQ(std::count(owners.begin() + 4, owners.end(), port_slot), 4);
 }
 
+TEST(ReconcilePort, TheLastMemberMayRetireIfOtherNodesHaveMembersAndThePortRetiresIt) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.keepers_elsewhere = 2;
+    node.published[1].retire_wanted = node.published[2].retire_wanted = true;
+    node.settle(1);
+    EXPECT_EQ(node.view.members[1].state, MemberState::draining);
+    EXPECT_EQ(node.view.members[2].state, MemberState::draining);
+    EXPECT_TRUE(node.published[1].retire_wanted) << "not refused";
+    EXPECT_TRUE(node.decide_for(port_slot).nothing()) << "members are there, and decide";
+    node.published[1].state = node.published[2].state = PublishedState::leaving;
+    node.waits_to_retire = 1;
+    EXPECT_TRUE(node.decide_for(1).nothing()) << "the port will retire it";
+    node.waits_to_retire.reset();
+    node.settle(port_slot);
+    EXPECT_EQ(node.view.members[1].state, MemberState::retired);
+    EXPECT_EQ(node.view.members[2].state, MemberState::retired);
+}
+
+TEST(ReconcilePort, AMemberThatDrainsStaysWhenOtherNodesHaveNoneAnyMore) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.keepers_elsewhere = 1;
+    node.published[1].retire_wanted = node.published[2].retire_wanted = true;
+    node.settle(1);
+    node.keepers_elsewhere = 0;
+    node.settle(1);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{1}));
+}
+
+TEST(ReconcilePort, VNodesOfTheLastMembersThatDieGoToThePort) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.keepers_elsewhere = 1;
+    node.liveness[1] = node.liveness[2] = Liveness::dead;
+    node.settle(port_slot);
+    EXPECT_EQ(node.view.members[1].state, MemberState::failed);
+    EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>(8, port_slot)));
+}
+
+TEST(ReconcilePort, WithoutMembersElsewhereThePortDecidesNothing) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.liveness[1] = node.liveness[2] = Liveness::dead;
+    EXPECT_TRUE(node.decide_for(port_slot).nothing());
+    EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>{1, 1, 2, 2, 0, 0, 0, 0}));
+}
+
+TEST(ReconcilePort, ANewPortAdmitsItselfIfNobodyElseIsLeft) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.keepers_elsewhere = 1;
+    for (const std::uint32_t slot : {0U, 1U, 2U}) node.liveness[slot] = Liveness::dead;
+    node.join(3, 3);
+    node.published[3].is_port = true;
+    node.settle(3);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{3}));
+    EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>(8, 3U)));
+}
+
+TEST(ReconcilePort, WhatIsAskedToGoToAnotherNodeIsNoLongerBalancedHere) {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    node.published[1].taking = node.published[2].taking = 1;
+    const DirectoryWord word{node.words[0].load()};
+    const MoveRequest wish = MoveRequest::to_node(NodeId{1}, word.version());
+    node.requests[0] = wish.bits;
+    node.balance = true;
+    node.settle(1);
+    EXPECT_EQ(node.requests[0].load(), wish.bits);
+}
+
 }  // namespace
 }  // namespace phoenix
