@@ -1,7 +1,7 @@
 #pragma once
 /// Balance between nodes: how many VNodes of a domain each node gives to which other, so that every member has a fair
-/// share wherever it is, and a node that loses its members empties. Pure and deterministic: all nodes that know the same
-/// make the same plan, and each carries out its own part of it.
+/// share wherever it is, and a node that loses its members empties. Pure and deterministic: all nodes that know the
+/// same make the same plan, and each carries out its own part of it.
 
 #include "base/ids.hpp"
 

@@ -83,12 +83,11 @@ struct ControlHeader {
     /// Where the port of each node listens: IPv4 address (32) << 16 | TCP port (16); 0: not known. A port stores its
     /// own, the agents spread it.
     std::array<std::atomic<std::uint64_t>, node_count_max> port_addresses;  // 11360
-    std::atomic<std::uint32_t> once_news;   // 11872  grows when a member asks the port for something to be done once
+    std::atomic<std::uint32_t> once_news;  // 11872  grows when a member asks the port for something to be done once
     std::atomic<std::uint32_t> keepers_elsewhere;  // 11876  members of other nodes that stay, as their ports say
-    std::atomic<std::uint64_t> past_steps;  // 11880  of members whose slots others have had since; for people
-    std::atomic<std::uint64_t> past_recoveries;  // 11888  the same
-    std::atomic<std::uint64_t>
-        nodes_over;  // 11896  bit n: node n has no members and will have none, its port says
+    std::atomic<std::uint64_t> past_steps;         // 11880  of members whose slots others have had since; for people
+    std::atomic<std::uint64_t> past_recoveries;    // 11888  the same
+    std::atomic<std::uint64_t> nodes_over;  // 11896  bit n: node n has no members and will have none, its port says
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);

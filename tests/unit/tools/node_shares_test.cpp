@@ -76,7 +76,8 @@ TEST(NodeChaos, LeavesTheFirstNodeAMemberAndTakesNoMoreThanThereAre) {
         Chaos sum;
         for (std::size_t node = 0; node < shares.size(); ++node) {
             const Chaos& of_node = (*nodes)[node];
-            EXPECT_LE(of_node.losses(), shares[node] + of_node.joins - (node == 0 ? 1 : 0)) << "node " << node << ", seed " << seed;
+            EXPECT_LE(of_node.losses(), shares[node] + of_node.joins - (node == 0 ? 1 : 0))
+                << "node " << node << ", seed " << seed;
             EXPECT_EQ(of_node.moves, 5U);
             sum.kills += of_node.kills;
             sum.retires += of_node.retires;
