@@ -29,6 +29,11 @@ tl::expected<OnceCell*, Failure> find_once_cell(const ControlSegment& segment, s
         fmt::format("There is no room for once(\"{}\"): a job has at most {} things done once.", name, cells.size())});
 }
 
+void unclaim_once(OnceCell& cell, Claimant self) noexcept {
+    std::uint64_t own = std::uint64_t{self.slot + 1} << 32 | self.incarnation;
+    cell.state.compare_exchange_strong(own, 0, std::memory_order_acq_rel);
+}
+
 void record_once(OnceCell& cell, std::uint64_t offset, std::uint64_t size) noexcept {
     cell.result_offset = offset;
     cell.result_size = size;

@@ -40,6 +40,9 @@ template <typename Dead>
     }
 }
 
+/// Takes a claim back: somebody else may do it. Only the claimant calls this; nothing if the cell is not its own.
+void unclaim_once(OnceCell& cell, Claimant self) noexcept;
+
 /// Publishes the result: `size` bytes at arena offset `offset`. Only the claimant calls this.
 void record_once(OnceCell& cell, std::uint64_t offset, std::uint64_t size) noexcept;
 

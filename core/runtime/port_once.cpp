@@ -47,6 +47,7 @@ bool PortOnce::keep_and_record(OnceCell& cell, std::string_view result) const {
 void PortOnce::work() {
     const MemberContext& context = node_.context;
     if (context.node() == home_node) {
+        take_grants_back();
         for (auto& [name, nodes] : waiting_)
             for (const std::uint32_t node : std::vector<std::uint32_t>{nodes.begin(), nodes.end()})
                 if (answer(NodeId{node}, name)) nodes.erase(node);
@@ -66,6 +67,21 @@ void PortOnce::work() {
         asked_[name] = turn;
         send(home_node, asks ? FrameType::once_ask : FrameType::once_offer, name,
              offers ? text_of(context, cell) : std::string_view{});
+    }
+}
+
+// At the home node. A node that has lost all its members does nothing any more.
+void PortOnce::take_grants_back() {
+    const MemberContext& context = node_.context;
+    const std::uint64_t over = context.header().nodes_over.load(std::memory_order_acquire);
+    for (auto at = granted_.begin(); at != granted_.end();) {
+        if ((over >> at->second & 1) == 0) {
+            ++at;
+            continue;
+        }
+        if (OnceCell* cell = cell_of(at->first)) unclaim_once(*cell, {context.slot, context.incarnation});
+        at = granted_.erase(at);
+        context.ring_all();
     }
 }
 

@@ -34,6 +34,7 @@ class PortOnce {
     [[nodiscard]] OnceCell* cell_of(std::string_view name) const;
     [[nodiscard]] bool keep_and_record(OnceCell& cell, std::string_view result) const;
     [[nodiscard]] bool answer(NodeId to, const std::string& name);
+    void take_grants_back();
     void send(NodeId to, FrameType type, std::string_view name, std::string_view result = {}) const;
 
     PortNode node_;

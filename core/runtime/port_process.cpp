@@ -85,6 +85,7 @@ bool PortProcess::work() {
         find_domains();
         look_at_outcome();
         look_at_lost_nodes();
+        look_for_missing_domains();
     }
     std::size_t done = mail_.poll([this](const RecordRef& ref) {
         if (Served* at = served(ref.record->domain())) at->domain.arrive(ref);
@@ -214,6 +215,22 @@ void PortProcess::look_at_lost_nodes() {
                               fmt::format("Node {} cannot be reached any more, and what its VNodes had done is lost "
                                           "with it; run the job again.",
                                           node));
+    }
+}
+
+// A domain is made on each node by a member of that node.
+void PortProcess::look_for_missing_domains() {
+    if (!over_here_ || somebody_finished()) return;
+    for (std::uint32_t domain = 0; domain < domain_count_max; ++domain) {
+        const std::vector<NodeId> peers = links_.peers_up();
+        const bool made_elsewhere =
+            std::any_of(peers.begin(), peers.end(), [&](NodeId peer) { return links_.ready(peer, domain); });
+        if (domains_[domain] || !made_elsewhere) continue;
+        context_.fail_quietly(
+            Errc::member_lost,
+            fmt::format("All members of node {} died or retired before they had made the domain that "
+                        "other nodes go on with, so its VNodes there do not exist; run the job again.",
+                        context_.node().value));
     }
 }
 

@@ -57,6 +57,7 @@ class PortProcess final : public TransportEvents {
     void forget(NodeId peer);
     void look_at_outcome();
     void look_at_lost_nodes();
+    void look_for_missing_domains();
     void share_out();
     void pass_news_on();
     [[nodiscard]] bool somebody_finished() const;

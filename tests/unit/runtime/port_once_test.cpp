@@ -133,5 +133,16 @@ TEST_F(PortOnceTest, AResultDoesNotOverwriteWhatAMemberIsWriting) {
     EXPECT_FALSE(nodes[1]->recorded("x"));
 }
 
+TEST_F(PortOnceTest, WhatANodeWasToDoThatLostAllItsMembersIsDoneByAnother) {
+    nodes[1]->ask("x");
+    nodes[2]->ask("x");
+    deliver();
+    ASSERT_EQ(nodes[1]->turn("x"), JobTurn::granted);
+    ASSERT_EQ(nodes[2]->turn("x"), JobTurn::asked);
+    nodes[0]->shared.context.header().nodes_over.fetch_or(2);
+    deliver();
+    EXPECT_EQ(nodes[2]->turn("x"), JobTurn::granted);
+}
+
 }  // namespace
 }  // namespace phoenix
