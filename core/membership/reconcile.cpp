@@ -210,17 +210,17 @@ std::optional<MemberSlot> port_of(const Observation& observation) {
     return port;
 }
 
-/// One that was started anew when nobody was left who could admit it.
-std::optional<MemberSlot> waiting_port(const Observation& observation) {
-    std::optional<MemberSlot> port;
+/// The one that came first of those that wait for admission: ports, or members.
+std::optional<MemberSlot> first_waiting(const Observation& observation, bool ports) {
+    std::optional<MemberSlot> first;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         const PublishedMember& published = observation.published[slot];
-        if (published.is_port && waits_for_admission(observation, slot) &&
-            (!port || published.ticket < observation.published[port->value].ticket)) {
-            port = MemberSlot{slot};
+        if (waits_for_admission(observation, slot) && published.is_port == ports &&
+            (!first || published.ticket < observation.published[first->value].ticket)) {
+            first = MemberSlot{slot};
         }
     }
-    return port;
+    return first;
 }
 
 /// Moves between living members of one domain. All its VNodes have owners that may own.
@@ -380,18 +380,13 @@ std::optional<MemberSlot> acting_member(const Observation& observation) {
     if (const auto coordinator = coordinator_of(*observation.view, staying_members(observation))) {
         return coordinator;
     }
-    std::optional<MemberSlot> founder;
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        if (waits_for_admission(observation, slot) && !observation.published[slot].is_port &&
-            (!founder || observation.published[slot].ticket < observation.published[founder->value].ticket)) {
-            founder = MemberSlot{slot};
-        }
-    }
-    if (founder || observation.keepers_elsewhere == 0 || observation.view->number.value == 0) {
+    const auto founder = first_waiting(observation, false);
+    // Not while members that are to come at the start have not come: one of them will act.
+    if (founder || observation.keepers_elsewhere == 0 || !placement_open(observation)) {
         return founder;
     }
     const auto port = port_of(observation);
-    return port ? port : waiting_port(observation);
+    return port ? port : first_waiting(observation, true);
 }
 
 bool placement_open(const Observation& observation) {

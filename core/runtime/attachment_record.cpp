@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "memory/member_table.hpp"
+#include "memory/occupancy.hpp"
 #include "runtime/retirement.hpp"
 #include "topology/topology.hpp"
 
@@ -61,14 +62,6 @@ std::optional<ClaimedSlot> claim_slot_in_time(const MemberContext& context, Memb
     }
 }
 
-// The port of this node has said that nobody is here any more; others rely on it. After the claim: see
-// PortProcess::nobody_will_come.
-bool comes_too_late(const MemberContext& context) noexcept {
-    if (context.node_count() == 1) return false;
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    return (context.header().nodes_over.load(std::memory_order_seq_cst) >> context.node().value & 1) != 0;
-}
-
 Failure table_is_full(const ControlSegment& segment) {
     std::uint32_t living = 0;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) living += identity_of(segment.member(slot)).alive();
@@ -93,8 +86,9 @@ tl::expected<MemberContext, Failure> register_member(MemberRole role) {
     if (!claimed) return tl::unexpected(table_is_full(context.segment()));
     context.slot = claimed->slot;
     context.incarnation = claimed->incarnation;
-    if (role == MemberRole::executes && comes_too_late(context)) {
-        // As one that was asked to retire before it had done anything.
+    if (role == MemberRole::executes && is_over(context.segment())) {
+        // Too late: other nodes rely on it that nobody is here. As one that was asked to retire before it had done
+        // anything.
         context.record().drained.store(1, std::memory_order_relaxed);  // published by announce()
         leave_job(context);
         std::fflush(nullptr);

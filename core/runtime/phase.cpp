@@ -119,7 +119,7 @@ void DomainState::handle_news() {
     const std::uint32_t attention = context.record().attention.load(std::memory_order_acquire);
     if (attention == attention_seen_) return;
     attention_seen_ = attention;
-    runtime_->pass_news_on();
+    runtime_->service->pass_news_on();
     if (!context.job_running()) {
         unwind_all();
         context.throw_if_ended();

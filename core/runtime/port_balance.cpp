@@ -1,16 +1,14 @@
 #include "runtime/port_balance.hpp"
 
 #include "memory/member_table.hpp"
-
-#include <algorithm>
-#include <numeric>
+#include "memory/occupancy.hpp"
 
 namespace phoenix {
 
 PortBalance::PortBalance(PortNode node, PortDomain& domain)
     : node_(node), domain_(&domain), header_(&domain.header()) {}
 
-NodeCensus PortBalance::count() const {
+NodeCensus PortBalance::count() {
     const MemberContext& context = node_.context;
     const View view = context.current_view();
     NodeCensus census;
@@ -21,8 +19,13 @@ NodeCensus PortBalance::count() const {
         ++census.keepers;
         if ((record.taking.load(std::memory_order_acquire) >> header_->index & 1) != 0) ++census.takers;
     }
-    for (std::uint32_t v = 0; v < header_->vnodes; ++v)
-        if (domain_->location(v).state() != LocationState::away) ++census.vnodes;
+    if (const std::uint64_t changes = domain_->location_changes() + 1; counted_at_ != changes) {
+        counted_at_ = changes;
+        vnodes_ = 0;
+        for (std::uint32_t v = 0; v < header_->vnodes; ++v)
+            if (domain_->location(v).state() != LocationState::away) ++vnodes_;
+    }
+    census.vnodes = vnodes_;
     return census;
 }
 
@@ -98,6 +101,15 @@ void PortBalance::ask_for_moves(const NodePlan& plan) {
 
 void PortBalance::take_census(NodeId from, const CensusHead& head) noexcept {
     known_[from.value] = {head.keepers, head.takers, head.vnodes};
+    heard_ |= std::uint64_t{1} << from.value;
+}
+
+bool PortBalance::heard_from_all() const noexcept {
+    for (std::uint32_t node = 0; node < node_.links.nodes(); ++node) {
+        const bool silent = NodeId{node} != node_.context.node() && (heard_ >> node & 1) == 0;
+        if (silent && !is_over(node_.context.segment(), NodeId{node})) return false;
+    }
+    return true;
 }
 
 std::uint32_t PortBalance::keepers_elsewhere() const noexcept {

@@ -1,5 +1,7 @@
 #include "runtime/port_once.hpp"
 
+#include "memory/occupancy.hpp"
+
 #include <cstring>
 #include <vector>
 
@@ -73,9 +75,8 @@ void PortOnce::work() {
 // At the home node. A node that has lost all its members does nothing any more.
 void PortOnce::take_grants_back() {
     const MemberContext& context = node_.context;
-    const std::uint64_t over = context.header().nodes_over.load(std::memory_order_acquire);
     for (auto at = granted_.begin(); at != granted_.end();) {
-        if ((over >> at->second & 1) == 0) {
+        if (!is_over(context.segment(), NodeId{at->second})) {
             ++at;
             continue;
         }

@@ -2,7 +2,7 @@
 
 #include "base/clock.hpp"
 #include "control/port_address.hpp"
-#include "memory/member_table.hpp"
+#include "memory/occupancy.hpp"
 #include "messaging/doorbell.hpp"
 #include "runtime/port.hpp"
 #include "runtime/sweep.hpp"
@@ -86,11 +86,12 @@ bool PortProcess::work() {
         look_at_outcome();
         look_at_lost_nodes();
         look_for_missing_domains();
+        look_for_members();
     }
     std::size_t done = mail_.poll([this](const RecordRef& ref) {
         if (Served* at = served(ref.record->domain())) at->domain.arrive(ref);
     });
-    pass_news_on();
+    service_->pass_news_on();
     if (active_ && news) share_out();
     if (active_)
         for (const auto& at : domains_) {
@@ -112,24 +113,21 @@ bool PortProcess::work() {
     return done != 0;
 }
 
-// Service threads sleep where they cannot be rung.
-void PortProcess::pass_news_on() {
-    const std::uint32_t news = context_.header().service_news.load(std::memory_order_acquire);
-    if (news == service_news_seen_) return;
-    service_news_seen_ = news;
-    service_->kick();
-}
-
 // When members are through with main nothing need be brought to those of other nodes any more.
 void PortProcess::share_out() {
-    const bool ends = somebody_finished();
+    const bool ends = somebody_finished(context_.segment());
     std::uint32_t keepers = 0;
+    heard_from_all_ = true;
     for (const auto& at : domains_) {
         if (!at) continue;
         if (!ends) at->balance.work();
         if (!ends) keepers = std::max(keepers, at->balance.keepers_elsewhere());
+        heard_from_all_ = heard_from_all_ && at->balance.heard_from_all();
         at->domain.set_refuge(ends ? std::nullopt : at->balance.refuge());
     }
+    // What a predecessor has heard counts until others have told us as well: members drain by it.
+    if (!heard_from_all_ && !ends)
+        keepers = std::max(keepers, context_.header().keepers_elsewhere.load(std::memory_order_relaxed));
     if (context_.header().keepers_elsewhere.exchange(keepers, std::memory_order_acq_rel) == keepers) return;
     ring_services(context_.segment());
     service_->kick();
@@ -162,7 +160,7 @@ void PortProcess::connect_to_peers() {
     for (std::uint32_t node = context_.node().value + 1; node < context_.node_count(); ++node) {
         const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
         const bool elsewhere_now = address != tried_address_[node];
-        if (address == 0 || (is_over(node) && !elsewhere_now)) continue;
+        if (address == 0 || (is_over(context_.segment(), NodeId{node}) && !elsewhere_now)) continue;
         const bool linked = hub_->status(NodeId{node}).state != LinkState::absent;
         if (!elsewhere_now && (linked || now < tried_ns_[node] + reconnect_pause_ns)) continue;
         if (linked) {
@@ -210,7 +208,7 @@ bool PortProcess::is_lost(std::uint32_t node) const noexcept {
 
 void PortProcess::look_at_lost_nodes() {
     for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
-        if (NodeId{node} == context_.node() || is_over(node) || !is_lost(node)) continue;
+        if (NodeId{node} == context_.node() || is_over(context_.segment(), NodeId{node}) || !is_lost(node)) continue;
         context_.fail_quietly(Errc::member_lost,
                               fmt::format("Node {} cannot be reached any more, and what its VNodes had done is lost "
                                           "with it; run the job again.",
@@ -220,7 +218,7 @@ void PortProcess::look_at_lost_nodes() {
 
 // A domain is made on each node by a member of that node.
 void PortProcess::look_for_missing_domains() {
-    if (!over_here_ || somebody_finished()) return;
+    if (!over_here_ || somebody_finished(context_.segment())) return;
     for (std::uint32_t domain = 0; domain < domain_count_max; ++domain) {
         const std::vector<NodeId> peers = links_.peers_up();
         const bool made_elsewhere =
@@ -234,57 +232,37 @@ void PortProcess::look_for_missing_domains() {
     }
 }
 
-// A member came to the end of main.
-bool PortProcess::somebody_finished() const {
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberRecord& record = context_.segment().member(slot);
-        const MemberIdentity who = identity_of(record);
-        if (who.incarnation == 0 || who.role == MemberRole::port) continue;
-        const bool has_left = who.presence == Presence::leaving || who.presence == Presence::empty;
-        if (has_left && record.drained.load(std::memory_order_acquire) == 0) return true;
-    }
-    return false;
-}
-
-bool PortProcess::somebody_lives() const {
-    for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
-        const MemberIdentity who = identity_of(context_.segment().member(slot));
-        if (who.incarnation == 0 || who.role == MemberRole::port) continue;
-        if (who.presence == Presence::present && who.alive()) return true;
-        // Who has just claimed the slot may not have said yet when it was started.
-        if (who.presence == Presence::claimed && start_time_of(who.process.pid) != 0) return true;
-    }
-    return false;
+// VNodes are here, and nowhere is a member left who could take them. Whoever started the job has ended it long before,
+// if it lives.
+void PortProcess::look_for_members() {
+    const ControlSegment& segment = context_.segment();
+    const bool hopeless = !over_here_ && active_ && heard_from_all_ &&
+                          context_.header().keepers_elsewhere.load(std::memory_order_relaxed) == 0 &&
+                          !somebody_lives(segment) && !somebody_finished(segment) && everybody_came(segment);
+    const std::uint64_t now = boot_time_ns();
+    if (!hopeless) hopeless_since_ns_ = now;
+    if (now <= hopeless_since_ns_ + std::uint64_t{context_.settings.start_timeout_ms} * 1'000'000) return;
+    context_.fail_quietly(Errc::member_lost, "All members of all nodes died or retired; run the job again.");
 }
 
 // All members have died or retired, and their VNodes are on other nodes: nothing will happen here any more.
 bool PortProcess::is_deserted() const {
-    if (context_.current_view().number.value == 0) return false;
-    return std::all_of(domains_.begin(), domains_.end(), [](const auto& at) {
-        if (!at) return true;
-        for (std::uint32_t v = 0; v < at->domain.header().vnodes; ++v)
-            if (at->domain.location(v).state() != LocationState::away) return false;
-        return true;
-    });
-}
-
-// Says so before it is sure: who joins right now looks after it has claimed its slot, and leaves
-// (attachment_record.cpp).
-bool PortProcess::nobody_will_come() {
-    const auto done = [this] { return !somebody_lives() && (somebody_finished() || is_deserted()); };
-    if (!done()) return false;
-    const std::uint64_t here = std::uint64_t{1} << context_.node().value;
-    context_.header().nodes_over.fetch_or(here, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (done()) return true;
-    context_.header().nodes_over.fetch_and(~here, std::memory_order_seq_cst);
-    return false;
+    return everybody_came(context_.segment()) && std::all_of(domains_.begin(), domains_.end(), [](const auto& at) {
+               if (!at) return true;
+               for (std::uint32_t v = 0; v < at->domain.header().vnodes; ++v)
+                   if (at->domain.location(v).state() != LocationState::away) return false;
+               return true;
+           });
 }
 
 bool PortProcess::over() {
     if (outcome_since_ns_ != 0)
         return links_.outstanding() == 0 || boot_time_ns() > outcome_since_ns_ + outcome_patience_ns;
-    if (!over_here_ && nobody_will_come()) {
+    const auto nobody_will_come = [this] {
+        const ControlSegment& segment = context_.segment();
+        return !somebody_lives(segment) && (somebody_finished(segment) || is_deserted());
+    };
+    if (!over_here_ && say_over(context_.segment(), nobody_will_come)) {
         over_here_ = true;
         for (const NodeId peer : links_.peers_up()) tell_over(peer);
     }
@@ -294,7 +272,8 @@ bool PortProcess::over() {
         // Our own work may be completed already, and then no failure ends the wait for one that is gone.
         if (is_lost(node)) continue;
         // One that has said so and is gone has heard us, or it would still be there.
-        if (!is_over(node) || (links_.up(NodeId{node}) && !over_accepted_[node])) return false;
+        if (!is_over(context_.segment(), NodeId{node}) || (links_.up(NodeId{node}) && !over_accepted_[node]))
+            return false;
     }
     return true;
 }

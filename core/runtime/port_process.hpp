@@ -58,20 +58,14 @@ class PortProcess final : public TransportEvents {
     void look_at_outcome();
     void look_at_lost_nodes();
     void look_for_missing_domains();
+    void look_for_members();
     void share_out();
-    void pass_news_on();
-    [[nodiscard]] bool somebody_finished() const;
-    [[nodiscard]] bool somebody_lives() const;
     [[nodiscard]] bool is_deserted() const;
-    [[nodiscard]] bool nobody_will_come();
     [[nodiscard]] bool over();
     void tell_over(NodeId peer);
     void note_over(NodeId peer) noexcept;
     /// Without a link for longer than a port that is started anew would need.
     [[nodiscard]] bool is_lost(std::uint32_t node) const noexcept;
-    [[nodiscard]] bool is_over(std::uint32_t node) const noexcept {
-        return (context_.header().nodes_over.load(std::memory_order_acquire) >> node & 1) != 0;
-    }
     [[nodiscard]] Served* served(std::uint32_t domain) const noexcept {
         return domain < domain_count_max ? domains_[domain].get() : nullptr;
     }
@@ -95,7 +89,8 @@ class PortProcess final : public TransportEvents {
     std::array<std::uint64_t, node_count_max> without_link_since_ns_{};
     std::array<bool, node_count_max> over_accepted_{};
     std::unique_ptr<Service> service_;
-    std::uint32_t service_news_seen_{0};
+    bool heard_from_all_{false};
+    std::uint64_t hopeless_since_ns_{0};
     bool over_here_{false};
     bool outcome_told_{false};
     std::uint64_t outcome_since_ns_{0};

@@ -225,13 +225,6 @@ std::string RuntimeState::do_once(const OnceCell& cell, const std::function<std:
     }
 }
 
-void RuntimeState::pass_news_on() {
-    const std::uint32_t news = context.header().service_news.load(std::memory_order_acquire);
-    if (news == service_news_seen_) return;
-    service_news_seen_ = news;
-    service->kick();
-}
-
 void RuntimeState::leave_if_drained() {
     MemberRecord& mine = context.record();
     if (!waits_to_retire_) {
@@ -255,7 +248,7 @@ void RuntimeState::leave_if_drained() {
 
 void RuntimeState::wait_for_news(std::uint32_t attention_before) {
     context.throw_if_ended();
-    pass_news_on();
+    service->pass_news_on();
     part_from_the_gone();
     MemberRecord& mine = context.record();
     prepare_sleep(mine);

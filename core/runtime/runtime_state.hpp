@@ -52,7 +52,6 @@ class RuntimeState {
     [[nodiscard]] std::uint64_t keep_bytes(std::string_view bytes);
     /// Wakes this member's service thread if there is news for it. Service threads sleep in poll() and cannot be rung
     /// by other processes; whoever rings wakes main threads, and those pass it on.
-    void pass_news_on();
     /// If this member drains and owns nothing any more: publishes that it leaves, waits (over several calls) for the
     /// view that retires it, and ends the process with status 0. Nothing may be taken while it waits. Comes back if
     /// everybody else has died meanwhile.
@@ -85,7 +84,6 @@ class RuntimeState {
     std::array<SpaceState*, domain_count_max> space_by_index{};
 
   private:
-    std::uint32_t service_news_seen_{0};
     std::uint32_t attention_parted_{0};
     bool waits_to_retire_{false};
     /// Claimed on this node: whether the home node lets this node do it. Asks if nobody has.

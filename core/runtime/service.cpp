@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utility>
 
 namespace phoenix {
 
@@ -63,6 +64,11 @@ void Service::kick() noexcept {
     const std::uint64_t one = 1;
     // A full counter means that a kick is pending already.
     if (write(kick_.get(), &one, sizeof one) < 0) return;
+}
+
+void Service::pass_news_on() noexcept {
+    const std::uint32_t news = context_.header().service_news.load(std::memory_order_acquire);
+    if (std::exchange(news_passed_on_, news) != news) kick();
 }
 
 void Service::loop() noexcept {

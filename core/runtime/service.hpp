@@ -29,6 +29,8 @@ class Service {
 
     /// Makes it look at members and owners now. Any thread.
     void kick() noexcept;
+    /// Passes on what others have for service threads, which sleep where they cannot be rung. The main thread's.
+    void pass_news_on() noexcept;
     /// Who is there, as of the last view looked at. Any thread, without a lock.
     [[nodiscard]] const MemberRegistry& members() const noexcept { return members_; }
     /// Members have died or hung in this job: nothing collective of MPI may be called any more.
@@ -84,6 +86,7 @@ class Service {
     bool keepers_elsewhere_seen_{false};
     std::uint64_t taking_seen_{0};  ///< Digest of who takes what, when balance was looked at last.
     bool look_again_{true};
+    std::uint32_t news_passed_on_{0};  ///< The main thread's.
     std::atomic<bool> deaths_{false};
     std::atomic<bool> ending_{false};
     std::thread thread_;

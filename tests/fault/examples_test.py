@@ -232,9 +232,9 @@ def a_node_may_lose_all_its_members(examples):
     words = [*PLATE, "--vnodes", "12"]
     wanted = examples.alone(*words).line("digest")
     for faults in (("kill:2@10", "kill:3@20"), ("kill:0@10", "kill:1@10"), ("retire:2@10", "kill:3@30"), ("retire:0@10", "retire:1@10"),
-                   ("kill:2@10", "kill:port1@15", "kill:3@20")):
+                   ("kill:2@10", "kill:port1@15", "kill:3@20"), ("stop:2@10", "stop:3@10")):
         options = [word for fault in faults for word in ("--fault", fault)]
-        result = examples.finish(*examples.start(4, ["--emulate-nodes", "2", *options], words, quiet=False))
+        result = examples.finish(*examples.start(4, ["--emulate-nodes", "2", "--heartbeat-timeout", "1s", *options], words, quiet=False))
         require(result.status == 0, f"{faults}: the run failed\n{result}")
         require(result.line("digest") == wanted, f"{faults}: wanted digest {wanted}\n{result}")
         require("has no members any more; its VNodes go on elsewhere" in result.err, f"{faults}: the node was not left\n{result}")

@@ -5,6 +5,7 @@ A case that cannot run here exits with 77 and says why. The members need no runt
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -256,6 +257,38 @@ class Deaths(NodesTest):
         self.gone(pids)
         self.assert_nothing_left(pids)
         self.assertIn("node 0: The program failed: member 0.1", self.output())
+
+    def plate(self, node="*", otherwise="exit 1"):
+        """A program that is the plate on that node, and says who it is before."""
+        program = self.folder / "plate"
+        plate = pathlib.Path(PFLIGHT).parent / "plate"
+        program.write_text(f'#!/bin/sh\necho "member ${{PHOENIX_JOB##*.}}.$$ $$"\ncase "$PHOENIX_JOB" in\n*.{node}) exec {plate} "$@";;\n'
+                           f'*) {otherwise};;\nesac\n', encoding="utf-8")
+        program.chmod(0o755)
+        return str(program)
+
+    def vnodes_executed(self):
+        shown = subprocess.run([PFLIGHT, "vnodes", "--json", "--job", self.name], capture_output=True, text=True, check=False)
+        nodes = json.loads(shown.stdout)["nodes"] if shown.returncode == 0 else []
+        return sum(vnode["state"] == "active" for node in nodes for domain in node["domains"] for vnode in domain["vnodes"])
+
+    def test_nobody_stays_when_the_launcher_and_then_all_members_are_killed(self):
+        """VNodes are left on both nodes, and nobody tells the ports that all is lost."""
+        job, pids = self.start_job("--start-timeout", "2s", self.plate(), "--size", "32x32", "--vnodes", "4", "--steps", "100000000")
+        wait_until(lambda: self.vnodes_executed() == 4, "the VNodes to be executed")
+        self.kill(job.pid)
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        self.gone(pids)
+        self.assert_nothing_left(pids)
+        for node in (0, 1):
+            self.assertIn(f"pflight: node {node}: All 2 members of node {node} died (2 by SIGKILL)", self.output())
+
+    def test_a_node_that_loses_its_members_before_it_has_the_domain_ends_the_job(self):
+        program = self.plate("0", f"exec {MEMBER} attach signal=KILL")
+        done = self.run_job(program, "--size", "32x32", "--vnodes", "4", "--steps", "10")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("All members of node 1 died or retired before they had made the domain", done.stderr)
 
     def test_members_finish_when_an_agent_is_killed(self):
         job, pids = self.start_waiting()

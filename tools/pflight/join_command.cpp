@@ -1,3 +1,4 @@
+#include "memory/occupancy.hpp"
 #include "pflight/argument.hpp"
 #include "pflight/command.hpp"
 #include "pflight/request_progress.hpp"
@@ -52,10 +53,6 @@ class Join : public OptionsCommand {
     }
 
   private:
-    [[nodiscard]] static bool is_over(const RunningNode& node) noexcept {
-        const ControlHeader& header = node.segment().header();
-        return (header.nodes_over.load(std::memory_order_acquire) >> header.node_id & 1) != 0;
-    }
     [[nodiscard]] static tl::expected<const RunningNode*, Failure> smallest(const RunningJob& job) {
         const auto living = [](const RunningNode& node) {
             const std::vector<MemberView> members = node.members();
@@ -65,7 +62,7 @@ class Join : public OptionsCommand {
         };
         const auto& nodes = job.nodes();
         return &*std::min_element(nodes.begin(), nodes.end(), [&](const RunningNode& a, const RunningNode& b) {
-            return std::pair{is_over(a), living(a)} < std::pair{is_over(b), living(b)};
+            return std::pair{is_over(a.segment()), living(a)} < std::pair{is_over(b.segment()), living(b)};
         });
     }
 
@@ -84,7 +81,7 @@ class Join : public OptionsCommand {
                     left == 0 ? "wait until one retires, or restart the job from a checkpoint" : "ask for fewer"),
                 refused);
         if (const auto ending = job.ending()) return complain(*ending, refused);
-        if (is_over(job))
+        if (is_over(job.segment()))
             return complain(fmt::format("Node {} of job '{}' has no members any more and takes none; name another: "
                                         "--node K ('pflight status' lists them).",
                                         header.node_id, job.id()),

@@ -81,20 +81,19 @@ class Retire : public OptionsCommand {
         if (!node) return complain(node.error().sentence, refused);
         const RunningNode& here = **node;
         auto members = here.members();
-        count_vnodes(here.segment(), here.arena(), members);
-        const auto all = members;
-        std::erase_if(members, [&](const MemberView& member) {
-            return member.port ||
-                   retirement_refusal(here.id(), member.slot, *timeout != 0, all, here.node()).has_value();
+        std::erase_if(members, [](const MemberView& member) {
+            return member.port || member.state == MemberState::retired || member.state == MemberState::failed;
         });
         if (members.empty())
             return complain(fmt::format("Node {} of job '{}' has no member that could be asked to retire; "
                                         "'pflight members' lists them.",
                                         *number, here.id()),
                             refused);
+        // Those that drain already keep the deadline they have.
         const std::uint64_t deadline = *timeout == 0 ? 0 : boot_time_ns() + *timeout;
         for (const MemberView& member : members)
-            request_retirement(here.segment(), member.slot, member.incarnation, deadline);
+            if (member.wish != RetireWish::wanted)
+                request_retirement(here.segment(), member.slot, member.incarnation, deadline);
         int status = good;
         for (const MemberView& member : members) status = std::max(status, follow(here, member, *timeout));
         return status;

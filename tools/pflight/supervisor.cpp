@@ -1,6 +1,7 @@
 #include "pflight/supervisor.hpp"
 
 #include "base/clock.hpp"
+#include "memory/occupancy.hpp"
 #include "pflight/launcher.hpp"
 
 #include <algorithm>
@@ -114,7 +115,7 @@ tl::expected<pid_t, Failure> Supervisor::start_member(bool grown) {
 void Supervisor::grow() {
     ControlHeader& header = segment_.header();
     while (header.grow_started.load(std::memory_order_relaxed) != header.grow_wanted.load(std::memory_order_acquire)) {
-        const bool too_late = someone_left_ || is_over() || segment_.outcome() != Outcome::running;
+        const bool too_late = someone_left_ || takes_nobody() || segment_.outcome() != Outcome::running;
         const auto pid = too_late ? tl::expected<pid_t, Failure>{0} : start_member(true);
         if (!pid) audience_.say(pid.error().sentence);
         if (too_late || !pid) header.grow_failed.fetch_add(1, std::memory_order_acq_rel);
@@ -124,10 +125,7 @@ void Supervisor::grow() {
 }
 
 // All members of this node have ended, or its port has said that there will be none.
-bool Supervisor::is_over() const noexcept {
-    const ControlHeader& header = segment_.header();
-    return concluded_ || (header.nodes_over.load(std::memory_order_acquire) >> header.node_id & 1) != 0;
-}
+bool Supervisor::takes_nobody() const noexcept { return concluded_ || is_over(segment_); }
 
 tl::expected<void, Failure> Supervisor::start_members() {
     if (options_.mode == LaunchMode::mpi) {

@@ -27,7 +27,7 @@ class Supervisor {
     [[nodiscard]] tl::expected<void, Failure> start_members();
     [[nodiscard]] tl::expected<pid_t, Failure> start_member(bool grown = false);
     void grow();
-    [[nodiscard]] bool is_over() const noexcept;
+    [[nodiscard]] bool takes_nobody() const noexcept;
     void wait_for_news();
     void take_signals();
     [[nodiscard]] bool told_to_end();
@@ -59,8 +59,8 @@ class Supervisor {
     std::uint32_t interruptions_{0};
     std::uint32_t replacements_{0};
     std::uint64_t failed_since_ns_{0};
-    bool someone_left_{false};  ///< At the end of its program.
-    bool concluded_{false};
+    bool someone_left_{false};                            ///< At the end of its program.
+    bool concluded_{false};                               ///< All members have ended, and the node will not get others.
     std::map<std::size_t, std::uint64_t> stopped_since_;  ///< By index of the process.
     std::vector<bool> resumed_;                           ///< By index of the fault.
     // Mode mpi

@@ -89,7 +89,7 @@ TEST(NodeBalance, PlansOfAllNodesTogetherAreFairAndLeast) {
             over_high += static_cast<std::uint64_t>(std::max<std::int64_t>(had - high * nodes[node].keepers, 0));
             under_low += static_cast<std::uint64_t>(std::max<std::int64_t>(low * nodes[node].keepers - had, 0));
         }
-        ASSERT_LE(moved, std::max(over_high, under_low) + 0U) << round;
+        ASSERT_LE(moved, std::max(over_high, under_low)) << round;
     }
 }
 

@@ -28,6 +28,14 @@ Node half_of_a_job() {
     return node;
 }
 
+/// The same, everybody admitted and every VNode with its owner.
+Node half_at_work() {
+    Node node = half_of_a_job();
+    node.settle(1);
+    node.activate_all();
+    return node;
+}
+
 TEST(ReconcilePort, APortDoesNotFoundAndIsNotWaitedForNorActsButIsAdmitted) {
     Node node = half_of_a_job();
     node.expected = 3;
@@ -46,18 +54,14 @@ TEST(ReconcilePort, WhatIsHereIsPlacedOnMembersAndWhatIsElsewhereOnThePort) {
 }
 
 TEST(ReconcilePort, VNodesOfADeadMemberNeverGoToThePort) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.liveness[2] = Liveness::dead;
     node.settle(1);
     EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>{1, 1, 1, 1, 0, 0, 0, 0}));
 }
 
 TEST(ReconcilePort, AfterTheDeathOfThePortTheNextOneAnswersAndWhatIsHereIsAMembers) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     // VNode 0 was given to the port, to go to another node, and has not gone.
     node.words[0] = DirectoryWord{node.words[0].load()}.given_to(MemberSlot{port_slot}).bits;
     node.settle(1);
@@ -73,9 +77,7 @@ TEST(ReconcilePort, AfterTheDeathOfThePortTheNextOneAnswersAndWhatIsHereIsAMembe
 }
 
 TEST(ReconcilePort, AStateThatIsLeavingStaysWithPortsOnly) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.words[0] = DirectoryWord{node.words[0].load()}.given_to(MemberSlot{port_slot}).activated().bits;
     node.locations[0] = LocationWord{node.locations[0].load()}.given_to(NodeId{1}).bits;
     node.liveness[port_slot] = Liveness::dead;
@@ -84,9 +86,7 @@ TEST(ReconcilePort, AStateThatIsLeavingStaysWithPortsOnly) {
 }
 
 TEST(ReconcilePort, TheLastMemberMayNotRetireAlthoughThePortStays) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.liveness[2] = Liveness::dead;
     node.settle(1);
     node.published[1].retire_wanted = true;
@@ -96,9 +96,7 @@ TEST(ReconcilePort, TheLastMemberMayNotRetireAlthoughThePortStays) {
 }
 
 TEST(ReconcilePort, BalanceGivesThePortNothing) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     for (const std::uint32_t slot : {1U, 2U, 3U}) node.published[slot].taking = 1;
     node.join(3, 3);
     node.published[3].taking = 1;
@@ -113,9 +111,7 @@ TEST(ReconcilePort, BalanceGivesThePortNothing) {
 }
 
 TEST(ReconcilePort, TheLastMemberMayRetireIfOtherNodesHaveMembersAndThePortRetiresIt) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.keepers_elsewhere = 2;
     node.published[1].retire_wanted = node.published[2].retire_wanted = true;
     node.settle(1);
@@ -133,9 +129,7 @@ TEST(ReconcilePort, TheLastMemberMayRetireIfOtherNodesHaveMembersAndThePortRetir
 }
 
 TEST(ReconcilePort, AMemberThatDrainsStaysWhenOtherNodesHaveNoneAnyMore) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.keepers_elsewhere = 1;
     node.published[1].retire_wanted = node.published[2].retire_wanted = true;
     node.settle(1);
@@ -145,9 +139,7 @@ TEST(ReconcilePort, AMemberThatDrainsStaysWhenOtherNodesHaveNoneAnyMore) {
 }
 
 TEST(ReconcilePort, VNodesOfTheLastMembersThatDieGoToThePort) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.keepers_elsewhere = 1;
     node.liveness[1] = node.liveness[2] = Liveness::dead;
     node.settle(port_slot);
@@ -156,18 +148,14 @@ TEST(ReconcilePort, VNodesOfTheLastMembersThatDieGoToThePort) {
 }
 
 TEST(ReconcilePort, WithoutMembersElsewhereThePortDecidesNothing) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.liveness[1] = node.liveness[2] = Liveness::dead;
     EXPECT_TRUE(node.decide_for(port_slot).nothing());
     EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>{1, 1, 2, 2, 0, 0, 0, 0}));
 }
 
 TEST(ReconcilePort, ANewPortAdmitsItselfIfNobodyElseIsLeft) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.keepers_elsewhere = 1;
     for (const std::uint32_t slot : {0U, 1U, 2U}) node.liveness[slot] = Liveness::dead;
     node.join(3, 3);
@@ -178,9 +166,7 @@ TEST(ReconcilePort, ANewPortAdmitsItselfIfNobodyElseIsLeft) {
 }
 
 TEST(ReconcilePort, WhatIsAskedToGoToAnotherNodeIsNoLongerBalancedHere) {
-    Node node = half_of_a_job();
-    node.settle(1);
-    node.activate_all();
+    Node node = half_at_work();
     node.published[1].taking = node.published[2].taking = 1;
     const DirectoryWord word{node.words[0].load()};
     const MoveRequest wish = MoveRequest::to_node(NodeId{1}, word.version());
@@ -188,6 +174,33 @@ TEST(ReconcilePort, WhatIsAskedToGoToAnotherNodeIsNoLongerBalancedHere) {
     node.balance = true;
     node.settle(1);
     EXPECT_EQ(node.requests[0].load(), wish.bits);
+}
+
+TEST(ReconcilePort, MembersOfTheStartThatHaveNotComeAreWaitedForBeforeThePortActs) {
+    Node node = half_of_a_job();
+    node.expected = 3;
+    node.keepers_elsewhere = 1;
+    node.settle(1);
+    node.liveness[1] = node.liveness[2] = Liveness::dead;
+    EXPECT_TRUE(node.decide_for(port_slot).nothing());
+    node.start_time_over = true;
+    node.settle(port_slot);
+    EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>(8, port_slot)));
+}
+
+TEST(ReconcilePort, MembersThatDieBeforeAnyViewLeaveTheirVNodesToThePort) {
+    Node node = half_of_a_job();
+    node.keepers_elsewhere = 1;
+    node.liveness[1] = node.liveness[2] = Liveness::dead;
+    node.settle(port_slot);
+    EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>(8, port_slot)));
+}
+
+TEST(ReconcilePort, ThePortKillsMembersThatHangTogether) {
+    Node node = half_at_work();
+    node.keepers_elsewhere = 1;
+    node.liveness[1] = node.liveness[2] = Liveness::hung;
+    EXPECT_EQ(node.decide_for(port_slot).kills, (std::vector<MemberSlot>{MemberSlot{1}, MemberSlot{2}}));
 }
 
 }  // namespace

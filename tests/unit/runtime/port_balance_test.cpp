@@ -109,5 +109,14 @@ TEST_F(PortBalanceTest, KnowsARefugeOnlyWhereMembersStay) {
     EXPECT_EQ(balance.refuge(), std::nullopt) << "not to be reached";
 }
 
+TEST_F(PortBalanceTest, HasHeardFromAllOnceEveryNodeThatIsNotOverHasTold) {
+    EXPECT_FALSE(balance.heard_from_all());
+    node.context.header().nodes_over = 2;
+    EXPECT_TRUE(balance.heard_from_all());
+    node.context.header().nodes_over = 0;
+    hear(0, 0, 4);
+    EXPECT_TRUE(balance.heard_from_all());
+}
+
 }  // namespace
 }  // namespace phoenix

@@ -70,5 +70,15 @@ TEST_F(Registration, WhoeverSeesAMemberMayAskItToRetireBySigterm) {
     EXPECT_EQ(retire_word(context->record()).wish(), RetireWish::wanted) << "and it lives";
 }
 
+TEST_F(Registration, WhoJoinsANodeThatIsOverLeavesAgainInGoodOrder) {
+    agent_->segment().header().nodes_over = 1;
+    EXPECT_EXIT((void)register_member(), testing::ExitedWithCode(0), "");
+    const MemberRecord& record = agent_->segment().member(0);
+    EXPECT_EQ(identity_of(record).presence, Presence::leaving);
+    EXPECT_EQ(record.drained.load(), 1U) << "it did not finish anything";
+    const auto port = register_member(MemberRole::port);
+    EXPECT_TRUE(port) << "a port is needed all the same";
+}
+
 }  // namespace
 }  // namespace phoenix

@@ -114,9 +114,10 @@ TEST(NodeProtocol, ReportsComeBackAsTheyWere) {
     EXPECT_EQ(there_and_back<DiedReport>(Report{DiedReport{2, 9, "SIGKILL"}}).how, "SIGKILL");
     EXPECT_EQ(there_and_back<SayReport>(Report{SayReport{"a\nb"}}).sentence, "a\nb");
     const auto ended =
-        there_and_back<EndedReport>(Report{EndedReport{{Outcome::failed, Errc::member_lost, "All died.", 7}}});
+        there_and_back<EndedReport>(Report{EndedReport{{Outcome::failed, Errc::member_lost, "All died.", 7, true}}});
     EXPECT_EQ(ended.verdict.sentence, "All died.");
     EXPECT_EQ(ended.verdict.exit_status, 7);
+    EXPECT_TRUE(ended.verdict.deserted);
     ProgressSample sample;
     sample.vnode_steps = 12;
     EXPECT_FALSE(there_and_back<ProgressReport>(Report{ProgressReport{sample}}).sample.job);
@@ -172,7 +173,8 @@ TEST(NodeProtocol, ValuesOutOfRangeAreRefused) {
     EXPECT_THAT(with("faults", {fault}), HasSubstr("'target' is out of range"));
     EXPECT_FALSE(parse_report(R"({"type":"port","slot":256,"address":1})"));
     EXPECT_FALSE(parse_report(R"({"type":"port","slot":1,"address":281474976710656})"));
-    EXPECT_FALSE(parse_report(R"({"type":"ended","outcome":0,"code":1,"sentence":"","status":0})")) << "still running";
+    EXPECT_FALSE(parse_report(R"({"type":"ended","outcome":0,"code":1,"sentence":"","status":0,"deserted":false})"))
+        << "still running";
 }
 
 struct Pipe {

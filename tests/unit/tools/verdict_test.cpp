@@ -95,6 +95,20 @@ TEST(Verdict, OfANodeOfSeveralSaysWhichOne) {
     EXPECT_THAT(verdict_of(processes, std::nullopt, 2).sentence, HasSubstr("All 1 members of node 2 died"));
 }
 
+TEST(Verdict, ANodeOfSeveralIsDesertedOnlyIfItsMembersDiedOrRetired) {
+    std::vector<MemberProcess> processes;
+    processes.push_back(rank(1));
+    EXPECT_FALSE(verdict_of(processes, std::nullopt).deserted) << "the job has one node";
+    EXPECT_TRUE(verdict_of(processes, std::nullopt, 2).deserted);
+    processes.front() = left(1);
+    EXPECT_FALSE(verdict_of(processes, std::nullopt, 2).deserted) << "it came to the end of its program";
+    processes.front().drained = true;
+    EXPECT_TRUE(verdict_of(processes, std::nullopt, 2).deserted);
+    EXPECT_THAT(verdict_of(processes, std::nullopt, 2).sentence, HasSubstr("All members of node 2 have retired"));
+    processes.push_back(exited(2, 3));
+    EXPECT_FALSE(verdict_of(processes, std::nullopt, 2).deserted) << "its program failed";
+}
+
 TEST(Verdict, ProcessesThatNeverAttachedAreNotCalledMembers) {
     MemberProcess first;
     MemberProcess second;
