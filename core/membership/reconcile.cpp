@@ -382,11 +382,14 @@ std::optional<MemberSlot> acting_member(const Observation& observation) {
     }
     const auto founder = first_waiting(observation, false);
     // Not while members that are to come at the start have not come: one of them will act.
-    if (founder || observation.keepers_elsewhere == 0 || !placement_open(observation)) {
+    if (founder || !placement_open(observation)) {
         return founder;
     }
     const auto port = port_of(observation);
-    return port ? port : first_waiting(observation, true);
+    if (!port) {
+        return first_waiting(observation, true);  // it must be in the view to hear of other nodes
+    }
+    return observation.keepers_elsewhere != 0 ? port : std::nullopt;
 }
 
 bool placement_open(const Observation& observation) {

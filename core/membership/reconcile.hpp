@@ -130,7 +130,8 @@ struct Decision {
 
 /// Who acts on `observation`: the oldest ACTIVE live member of the view that is not leaving, else the oldest DRAINING
 /// one, or, if there is none, the live member with the lowest ticket that waits for admission (founder). If there is no
-/// member at all and other nodes have some, the port: it brings the VNodes there. Else nobody: the work is done.
+/// member at all and other nodes have some, the port: it brings the VNodes there; a new port also to admit itself. Else
+/// nobody: the work is done.
 [[nodiscard]] std::optional<MemberSlot> acting_member(const Observation& observation);
 
 /// True once VNodes that never had an owner are to be placed: every expected member is ACTIVE, or has come and gone, or

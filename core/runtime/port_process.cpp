@@ -80,7 +80,10 @@ bool PortProcess::work() {
     if (news) {
         last_look_ns_ = now;
         const View view = context_.current_view();
-        active_ = view.is_active(MemberSlot{context_.slot});
+        // Once the work of this node is completed nobody makes views any more, and a new port serves all the same:
+        // others may not know yet how far its VNodes are.
+        serves_ = view.is_active(MemberSlot{context_.slot}) ||
+                  (somebody_finished(context_.segment()) && !somebody_lives(context_.segment()));
         connect_to_peers();
         find_domains();
         look_at_outcome();
@@ -92,8 +95,8 @@ bool PortProcess::work() {
         if (Served* at = served(ref.record->domain())) at->domain.arrive(ref);
     });
     service_->pass_news_on();
-    if (active_ && news) share_out();
-    if (active_)
+    if (serves_ && news) share_out();
+    if (serves_)
         for (const auto& at : domains_) {
             if (!at) continue;
             at->collectives.work();
@@ -236,7 +239,7 @@ void PortProcess::look_for_missing_domains() {
 // if it lives.
 void PortProcess::look_for_members() {
     const ControlSegment& segment = context_.segment();
-    const bool hopeless = !over_here_ && active_ && heard_from_all_ &&
+    const bool hopeless = !over_here_ && serves_ && heard_from_all_ &&
                           context_.header().keepers_elsewhere.load(std::memory_order_relaxed) == 0 &&
                           !somebody_lives(segment) && !somebody_finished(segment) && everybody_came(segment);
     const std::uint64_t now = boot_time_ns();

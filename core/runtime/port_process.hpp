@@ -94,7 +94,7 @@ class PortProcess final : public TransportEvents {
     bool over_here_{false};
     bool outcome_told_{false};
     std::uint64_t outcome_since_ns_{0};
-    bool active_{false};
+    bool serves_{false};  ///< Others of this node know us, or nobody is left who could.
     std::uint32_t attention_seen_{0};
     std::uint64_t last_beat_ns_{0};
     std::uint64_t last_look_ns_{0};

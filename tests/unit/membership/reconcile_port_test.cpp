@@ -165,6 +165,17 @@ TEST(ReconcilePort, ANewPortAdmitsItselfIfNobodyElseIsLeft) {
     EXPECT_EQ(node.owners(), (std::vector<std::uint32_t>(8, 3U)));
 }
 
+TEST(ReconcilePort, ANewPortThatHasHeardOfNobodyAdmitsItselfAndDoesNoMore) {
+    Node node = half_at_work();
+    for (const std::uint32_t slot : {0U, 1U, 2U}) node.liveness[slot] = Liveness::dead;
+    node.join(3, 3);
+    node.published[3].is_port = true;
+    node.settle(3);
+    EXPECT_TRUE(node.view.is_active(MemberSlot{3}));
+    EXPECT_TRUE(node.decide_for(3).nothing());
+    EXPECT_EQ(node.owners()[0], 1U) << "nobody could take it";
+}
+
 TEST(ReconcilePort, WhatIsAskedToGoToAnotherNodeIsNoLongerBalancedHere) {
     Node node = half_at_work();
     node.published[1].taking = node.published[2].taking = 1;
