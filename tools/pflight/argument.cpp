@@ -37,4 +37,11 @@ tl::expected<void, Failure> check_job_id(std::string_view text) {
                 fmt::format("--job '{}': a name of 1 to 40 letters, digits, '-' and '_' is expected.", text)});
 }
 
+tl::expected<std::uint32_t, Failure> node_number(std::string_view text) {
+    const auto number = whole_number(text);
+    if (number && *number < node_count_max) return static_cast<std::uint32_t>(*number);
+    return refusal(Errc::invalid_argument,
+                   fmt::format("--node {}: the number of a node is expected; 'pflight status' lists them.", text));
+}
+
 }  // namespace phoenix::pflight

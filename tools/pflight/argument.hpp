@@ -19,4 +19,8 @@ namespace phoenix::pflight {
 /// @error invalid_argument  `text` is no name that a job can have; an empty one is: it stands for none.
 [[nodiscard]] tl::expected<void, Failure> check_job_id(std::string_view text);
 
+/// The number of a node, as --node takes it.
+/// @error invalid_argument  `text` is none.
+[[nodiscard]] tl::expected<std::uint32_t, Failure> node_number(std::string_view text);
+
 }  // namespace phoenix::pflight

@@ -40,14 +40,11 @@ class Join : public OptionsCommand {
             return complain(
                 fmt::format("--timeout {}: a number of seconds is expected; write for example 60.", timeout_),
                 wrong_usage);
-        const auto number = whole_number(node_);
-        if (!node_.empty() && (!number || *number >= node_count_max))
-            return complain(
-                fmt::format("--node {}: the number of a node is expected; 'pflight status' lists them.", node_),
-                wrong_usage);
+        const auto number = node_number(node_);
+        if (!node_.empty() && !number) return complain(number.error().sentence, wrong_usage);
         auto job = RunningJob::open(job_);
         if (!job) return cannot_open(job.error());
-        const auto node = node_.empty() ? smallest(*job) : job->node(static_cast<std::uint32_t>(*number));
+        const auto node = node_.empty() ? smallest(*job) : job->node(*number);
         if (!node) return complain(node.error().sentence, refused);
         return grow(**node, static_cast<std::uint32_t>(*wanted), *timeout);
     }

@@ -65,11 +65,8 @@ class Retire : public OptionsCommand {
 
     // All are asked before any is waited for: VNodes are not to go from one to the next.
     [[nodiscard]] int retire_node() const {
-        const auto number = whole_number(node_);
-        if (!number || *number >= node_count_max)
-            return complain(
-                fmt::format("--node {}: the number of a node is expected; 'pflight status' lists them.", node_),
-                wrong_usage);
+        const auto number = node_number(node_);
+        if (!number) return complain(number.error().sentence, wrong_usage);
         const auto timeout = seconds_in_ns(drain_timeout_);
         if (!timeout) return wrong_timeout();
         auto job = RunningJob::open(job_);
@@ -77,7 +74,7 @@ class Retire : public OptionsCommand {
         if (!job->has_several_nodes())
             return complain(fmt::format("The job '{}' has one node; name a member: pflight retire MEMBER.", job->id()),
                             refused);
-        const auto node = job->node(static_cast<std::uint32_t>(*number));
+        const auto node = job->node(*number);
         if (!node) return complain(node.error().sentence, refused);
         const RunningNode& here = **node;
         auto members = here.members();
