@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <sys/types.h>
+#include <vector>
 
 namespace phoenix::pflight {
 
@@ -48,8 +49,8 @@ class Audience {
     virtual void members_ended(const Verdict& verdict) = 0;
     [[nodiscard]] virtual std::optional<std::uint64_t> last_checkpoint() const = 0;
 
-    /// For poll(): readable when there may be orders; -1: there are never any.
-    [[nodiscard]] virtual int descriptor() const { return -1; }
+    /// For poll(): readable when there is something to look at, or an order to take.
+    [[nodiscard]] virtual std::vector<int> descriptors() const { return {}; }
     [[nodiscard]] virtual Orders take_orders() { return {}; }
     /// Where the port of this node listens, and which slot it has.
     virtual void port_listens(std::uint32_t /*slot*/, std::uint64_t /*address*/) {}

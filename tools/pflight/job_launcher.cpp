@@ -3,10 +3,10 @@
 #include "base/clock.hpp"
 #include "control/agent.hpp"
 #include "pflight/launcher.hpp"
-#include "pflight/node_shares.hpp"
 #include "pflight/supervisor.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
@@ -44,11 +44,11 @@ ProgressSample nobody_yet(std::uint32_t members) {
 JobLauncher::JobLauncher(const RunOptions& options)
     : options_(options),
       job_id_(options.job_id.empty() ? draw_job_id() : options.job_id),
-      shares_(member_shares(options.members, options.nodes)),
       display_(options, nobody_yet(options.members)),
       signals_(signalfd_of_supervision()) {}
 
 int JobLauncher::run() {
+    std::signal(SIGPIPE, SIG_IGN);  // whoever reads what members print may go
     if (const auto started = start_nodes(); !started) {
         failure_ = Verdict{Outcome::failed, started.error().code, started.error().sentence, 1};
     }
@@ -75,17 +75,18 @@ tl::expected<void, Failure> JobLauncher::start_nodes() {
     order.directory = std::filesystem::current_path(error).string();
     order.settings = options_.settings;
     order.respawn = options_.respawn;
-    order.output = passed_on_descriptor;
+    order.environment = options_.exported;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = 0; node < options_.nodes; ++node) {
         const auto print = [this](const std::string& line) {
             if (options_.timeline) display_.line(line);
         };
         order.node = node;
-        order.members = shares_[node];
-        order.faults = options_.node_faults[node];
-        auto link = std::make_unique<NodeLink>(node, fmt::format("{}.{}", job_id_, node), Timeline{now, print, node});
-        link->progress().members = shares_[node];
+        order.members = options_.shares[node];
+        order.faults = options_.node_faults.empty() ? options_.faults : options_.node_faults[node];
+        auto link = std::make_unique<NodeLink>(node, fmt::format("{}.{}", job_id_, node), options_.places[node],
+                                               Timeline{now, print, node});
+        link->progress().members = options_.shares[node];
         if (auto started = link->start(order); !started) return started;
         nodes_.push_back(std::move(link));
     }
@@ -122,6 +123,7 @@ void JobLauncher::look_at_nodes() {
     for (const auto& node : nodes_) {
         const NodeNews news = node->look();
         addresses = addresses || news.address_changed;
+        print(news.output);
         if (!options_.quiet)
             for (const std::string& sentence : news.sentences) say(sentence);
         const auto& ending = node->ending();
@@ -134,9 +136,35 @@ void JobLauncher::look_at_nodes() {
 // A node without members is no failure while others have some.
 void JobLauncher::say_if_deserted(const NodeLink& node) {
     const auto& ending = node.ending();
-    if (!ending || !ending->deserted || !deserted_.insert(node.node()).second || options_.quiet || failure_) return;
+    if (!ending || !ending->deserted || node.lost() || !deserted_.insert(node.node()).second || options_.quiet ||
+        failure_)
+        return;
     if (deserted_.size() < nodes_.size())
         say(fmt::format("Node {} has no members any more; its VNodes go on elsewhere.", node.node()));
+}
+
+// Whoever read it may be gone; the job goes on without.
+void JobLauncher::print(const std::string& output) {
+    for (std::size_t done = 0; done < output.size();) {
+        const ssize_t size = write(STDOUT_FILENO, output.data() + done, output.size() - done);
+        if (size < 0 && errno != EINTR) return;
+        done += size > 0 ? static_cast<std::size_t>(size) : 0;
+    }
+}
+
+// How a node has ended whose agent is gone is known by the ports of the others, if at all.
+void JobLauncher::judge_lost_nodes() {
+    for (const auto& lost : nodes_) {
+        const bool completed = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+            return std::find(node->over().begin(), node->over().end(), lost->node()) != node->over().end();
+        });
+        if (!lost->lost() || completed || failure_) continue;
+        failure_ = Verdict{Outcome::failed, Errc::member_lost,
+                           fmt::format("Node {} was lost before it had said that its work is completed; run the job "
+                                       "again.",
+                                       lost->node()),
+                           1};
+    }
 }
 
 void JobLauncher::spread_addresses() {
@@ -161,7 +189,9 @@ bool JobLauncher::judge() {
     if (failure_)
         order_end({failure_->outcome == Outcome::completed ? Outcome::failed : failure_->outcome, failure_->code,
                    failure_->sentence, interruptions_ > 1});
-    if (all_ended())
+    // A lost node may still need the ports of the others; these end by themselves when it does not.
+    const bool lost = std::any_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return node->lost(); });
+    if (all_ended() && (!lost || failure_))
         for (const auto& node : nodes_) node->finish();
     // A second Ctrl-C waits for no port either.
     if (interruptions_ > 1 && end_ && !end_->hurry) order_end({end_->outcome, end_->code, end_->sentence, true});
@@ -184,6 +214,7 @@ void JobLauncher::show_progress() {
 }
 
 int JobLauncher::conclude() {
+    judge_lost_nodes();
     std::vector<Recovery> recoveries;
     std::uint32_t ports = 0;
     for (const auto& node : nodes_) {

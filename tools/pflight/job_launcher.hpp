@@ -30,6 +30,8 @@ class JobLauncher {
     void take_signals();
     void look_at_nodes();
     void say_if_deserted(const NodeLink& node);
+    void print(const std::string& output);
+    void judge_lost_nodes();
     void spread_addresses();
     void order_end(const EndOrder& order);
     /// Ends the others if one has failed, lets ports end if all are done. False if it is no use to wait any longer.
@@ -40,7 +42,6 @@ class JobLauncher {
 
     const RunOptions& options_;
     std::string job_id_;
-    std::vector<std::uint32_t> shares_;
     ProgressDisplay display_;
     std::vector<std::unique_ptr<NodeLink>> nodes_;
     FileDescriptor signals_;

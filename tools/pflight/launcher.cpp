@@ -47,6 +47,7 @@ struct Descriptors {
     int output;
     int passed_on;
     int report;
+    bool outlives_readers;
 };
 
 // A copy beyond those that are about to be replaced; -1 if there is none.
@@ -64,6 +65,7 @@ void put_in_place(int descriptor, int place) {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE, SIGQUIT}) signal(number, SIG_DFL);
     // A process group in the background may still write to a terminal with tostop.
     signal(SIGTTOU, SIG_IGN);
+    if (descriptors.outlives_readers) signal(SIGPIPE, SIG_IGN);
     sigset_t none{};
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -130,7 +132,7 @@ tl::expected<pid_t, Failure> start_process(const ProgramCall& call) {
     if (child < 0) return failed(errno);
     if (child == 0)
         become(call.path.c_str(), arguments.data(), environment.data(),
-               {call.standard_input, call.standard_output, call.passed_on, write_end.get()});
+               {call.standard_input, call.standard_output, call.passed_on, write_end.get(), call.outlives_readers});
     write_end = FileDescriptor{};
     // The pipe closes when the program begins; before that it may say why it does not.
     int error = 0;

@@ -21,6 +21,7 @@ struct ProgramCall {
     Environment environment;             ///< Added to that of this process.
     int standard_input{-1};              ///< Descriptor it reads from; -1: /dev/null.
     int standard_output{-1};             ///< Descriptor it writes to; -1: our stdout.
+    bool outlives_readers{false};        ///< It is not ended by SIGPIPE when those who read what it prints are gone.
     int passed_on{-1};                   ///< Becomes its descriptor `passed_on_descriptor`; -1: nothing does.
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "memory/member_table.hpp"
+#include "memory/occupancy.hpp"
 #include "pflight/command.hpp"
 #include "runtime/requests.hpp"
 
@@ -17,15 +18,44 @@ constexpr std::size_t backlog_max = 65536;  // bytes beyond which progress is le
 
 }  // namespace
 
-LauncherLink::LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent)
+LauncherLink::LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const OutputRelay* relay)
     : channel_(channel),
       agent_(agent),
+      relay_(relay),
       node_(order.node),
       stall_ns_(std::uint64_t{order.settings.stall_report_ms} * 1'000'000) {
-    report(StartedReport{});
+    report(StartedReport{boot_time_ns()});
 }
 
 void LauncherLink::report(const Report& report) { channel_.send(line_of(report)); }
+
+bool LauncherLink::backlogged() const noexcept { return channel_.unsent() > backlog_max; }
+
+std::vector<int> LauncherLink::descriptors() const {
+    std::vector<int> waits;
+    if (channel_.descriptor() >= 0) waits.push_back(channel_.descriptor());
+    // While the launcher does not read, members wait as at any full pipe.
+    if (relay_ != nullptr && !backlogged()) waits.push_back(relay_->descriptor());
+    return waits;
+}
+
+// If the launcher is gone nobody will ever read it, and members must not wait for that.
+void LauncherLink::pass_output_on() {
+    if (relay_ == nullptr) return;
+    while (!backlogged()) {
+        std::string bytes = relay_->take();
+        if (bytes.empty()) return;
+        if (!channel_.closed()) report(OutputReport{std::move(bytes)});
+    }
+}
+
+void LauncherLink::conclude() {
+    OverReport over;
+    const ControlSegment& segment = agent_.segment();
+    for (std::uint32_t node = 0; node < segment.header().node_count; ++node)
+        if (is_over(segment, NodeId{node})) over.nodes.push_back(node);
+    report(over);
+}
 
 // Before anything else is said of that slot.
 void LauncherLink::tell_of_port(std::uint32_t slot) {
@@ -67,13 +97,15 @@ void LauncherLink::say(const std::string& sentence) {
 
 void LauncherLink::look(std::uint32_t living_members) {
     channel_.flush();
+    pass_output_on();
     const std::uint64_t now = boot_time_ns();
-    if (channel_.closed() || now < last_progress_ns_ + report_period_ns || channel_.unsent() > backlog_max) return;
+    if (channel_.closed() || now < last_progress_ns_ + report_period_ns || backlogged()) return;
     last_progress_ns_ = now;
     report(ProgressReport{sample_progress(agent_.segment(), agent_.arena(), stall_ns_, living_members)});
 }
 
 void LauncherLink::members_ended(const Verdict& verdict) {
+    pass_output_on();
     report(EndedReport{verdict});
     if (channel_.closed() && !verdict.sentence.empty()) say(verdict.sentence);
 }

@@ -6,16 +6,19 @@
 #include "pflight/audience.hpp"
 #include "pflight/line_channel.hpp"
 #include "pflight/node_protocol.hpp"
+#include "pflight/output_relay.hpp"
 
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace phoenix::pflight {
 
 class LauncherLink : public Audience {
   public:
     /// @param channel  On which the start order has come.
-    LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent);
+    /// @param relay  What members print, if it is to be reported; else nullptr.
+    LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const OutputRelay* relay);
 
     void happened(const Event& event) override;
     void process_started(pid_t pid, ProcessPurpose purpose) override;
@@ -24,17 +27,22 @@ class LauncherLink : public Audience {
     void look(std::uint32_t living_members) override;
     void members_ended(const Verdict& verdict) override;
     [[nodiscard]] std::optional<std::uint64_t> last_checkpoint() const override { return last_checkpoint_; }
-    [[nodiscard]] int descriptor() const override { return channel_.descriptor(); }
+    [[nodiscard]] std::vector<int> descriptors() const override;
     [[nodiscard]] Orders take_orders() override;
     void port_listens(std::uint32_t slot, std::uint64_t address) override;
+    /// Everything is over here: says what is known of the others.
+    void conclude();
 
   private:
     void report(const Report& report);
+    [[nodiscard]] bool backlogged() const noexcept;
+    void pass_output_on();
     void tell_of_port(std::uint32_t slot);
     void store(const AddressesOrder& addresses);
 
     LineChannel& channel_;
     Agent& agent_;
+    const OutputRelay* relay_;
     std::uint32_t node_;
     std::uint64_t stall_ns_;
     std::uint64_t last_progress_ns_{0};

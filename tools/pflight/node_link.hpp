@@ -1,6 +1,7 @@
 #pragma once
 /// The launcher's hold on one node of a job: its agent, what the agent has said, and what is left if the agent dies.
 
+#include "pflight/host_options.hpp"
 #include "pflight/line_channel.hpp"
 #include "pflight/node_protocol.hpp"
 #include "pflight/orphaned_node.hpp"
@@ -20,14 +21,15 @@ namespace phoenix::pflight {
 struct NodeNews {
     bool address_changed{false};
     std::vector<std::string> sentences;  ///< For people.
+    std::string output;                  ///< What members have printed.
 };
 
 class NodeLink {
   public:
-    NodeLink(std::uint32_t node, std::string job_id, Timeline timeline);
+    NodeLink(std::uint32_t node, std::string job_id, NodePlace place, Timeline timeline);
 
-    /// Starts the agent and tells it what to do.
-    [[nodiscard]] tl::expected<void, Failure> start(const StartOrder& order);
+    /// Starts the agent and tells it what to do; `order.relay`, `output` and `listen` are filled in here.
+    [[nodiscard]] tl::expected<void, Failure> start(StartOrder order);
     void send(const Order& order);
     /// Takes what the agent says, and notices if it has gone.
     NodeNews look();
@@ -42,6 +44,10 @@ class NodeLink {
     [[nodiscard]] const std::optional<Verdict>& ending() const noexcept { return ending_; }
     /// True once no process of the node is left, as far as can be seen from here.
     [[nodiscard]] bool gone() const noexcept { return gone_; }
+    /// The agent is gone and what it left is on another machine: how that ends is not seen from here.
+    [[nodiscard]] bool lost() const noexcept { return lost_; }
+    /// Nodes that have told this one that their work is completed.
+    [[nodiscard]] const std::vector<std::uint32_t>& over() const noexcept { return over_; }
     [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
     [[nodiscard]] std::uint32_t port_restarts() const noexcept { return port_restarts_; }
     [[nodiscard]] const Timeline& timeline() const noexcept { return timeline_; }
@@ -54,10 +60,16 @@ class NodeLink {
     void take(Report& report, NodeNews& news);
     void take_process(const ProcessReport& process);
     void agent_ended(NodeNews& news);
+    void remote_agent_ended(const std::string& how, NodeNews& news);
     void look_at_orphans();
 
     std::uint32_t node_;
     std::string job_id_;  ///< Of the node.
+    NodePlace place_;
+    bool started_{false};
+    bool lost_{false};
+    std::uint64_t clock_ahead_ns_{0};  ///< Of ours, against that of the other machine; wraps.
+    std::vector<std::uint32_t> over_;
     std::string checkpoint_directory_;
     Timeline timeline_;
     pid_t pid_{0};

@@ -1,7 +1,9 @@
 #include "pflight/node_protocol.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <stdexcept>
 
 namespace phoenix::pflight {
@@ -68,20 +70,51 @@ PlannedFault fault_of(const PlainJson& json) {
     return fault;
 }
 
-std::string hexadecimal(const std::array<std::uint8_t, 32>& bytes) {
+std::string hexadecimal(std::span<const std::uint8_t> bytes) {
     std::string text;
     for (const std::uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
     return text;
 }
 
-std::array<std::uint8_t, 32> secret_of(const std::string& text) {
+std::vector<std::uint8_t> bytes_of(const std::string& hexadecimals, const char* name) {
     constexpr std::string_view digits = "0123456789abcdef";
+    if (hexadecimals.size() % 2 != 0 || hexadecimals.find_first_not_of(digits) != std::string::npos)
+        throw std::invalid_argument{fmt::format("'{}' is not in hexadecimal digits", name)};
+    std::vector<std::uint8_t> bytes(hexadecimals.size() / 2);
+    for (std::size_t index = 0; index < hexadecimals.size(); ++index)
+        bytes[index / 2] = static_cast<std::uint8_t>(bytes[index / 2] << 4U | digits.find(hexadecimals[index]));
+    return bytes;
+}
+
+std::array<std::uint8_t, 32> secret_of(const std::string& text) {
     std::array<std::uint8_t, 32> secret{};
-    if (text.size() != 2 * secret.size() || text.find_first_not_of(digits) != std::string::npos)
-        throw std::invalid_argument{"'secret' is no secret"};
-    for (std::size_t index = 0; index < text.size(); ++index)
-        secret[index / 2] = static_cast<std::uint8_t>(secret[index / 2] << 4U | digits.find(text[index]));
+    const std::vector<std::uint8_t> bytes = bytes_of(text, "secret");
+    if (bytes.size() != secret.size()) throw std::invalid_argument{"'secret' is no secret"};
+    std::copy(bytes.begin(), bytes.end(), secret.begin());
     return secret;
+}
+
+// As text where that says the same; JSON holds no other bytes.
+std::string line_of_output(const std::string& bytes) {
+    try {
+        return PlainJson{{"type", "output"}, {"text", bytes}}.dump();
+    } catch (const PlainJson::type_error&) {
+        const std::span raw{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+        return PlainJson{{"type", "output"}, {"bytes", hexadecimal(raw)}}.dump();
+    }
+}
+
+OutputReport output_of(const PlainJson& json) {
+    if (const auto text = json.find("text"); text != json.end()) return {text->get<std::string>()};
+    const std::vector<std::uint8_t> bytes = bytes_of(json.at("bytes").get<std::string>(), "bytes");
+    return {std::string(bytes.begin(), bytes.end())};
+}
+
+OverReport over_of(const PlainJson& json) {
+    OverReport report{json.at("nodes").get<std::vector<std::uint32_t>>()};
+    for (const std::uint32_t node : report.nodes)
+        if (node >= node_count_max) wrong_value("nodes");
+    return report;
 }
 
 PlainJson json_of_order(const StartOrder& order) {
@@ -102,7 +135,10 @@ PlainJson json_of_order(const StartOrder& order) {
             {"settings", PlainJson::parse(*settings)},
             {"faults", std::move(faults)},
             {"respawn", order.respawn},
-            {"output", order.output}};
+            {"output", order.output},
+            {"relay", order.relay},
+            {"listen", order.listen},
+            {"environment", order.environment}};
 }
 
 StartOrder start_order_of(const PlainJson& json) {
@@ -126,6 +162,9 @@ StartOrder start_order_of(const PlainJson& json) {
     if (order.faults.size() > fault_count_max) wrong_value("faults");
     order.respawn = json.at("respawn").get<bool>();
     order.output = number_of<int>(json, "output", 1023);
+    order.relay = json.at("relay").get<bool>();
+    order.listen = json.at("listen").get<std::string>();
+    order.environment = json.at("environment").get<std::vector<std::pair<std::string, std::string>>>();
     return order;
 }
 
@@ -238,7 +277,7 @@ Order order_of(const PlainJson& json) {
 
 Report report_of(const PlainJson& json) {
     const auto type = json.at("type").get<std::string>();
-    if (type == "started") return StartedReport{};
+    if (type == "started") return StartedReport{whole_of(json, "time_ns")};
     if (type == "process") return process_of(json);
     if (type == "port")
         return PortReport{number_of<std::uint32_t>(json, "slot", member_count_max - 1),
@@ -249,7 +288,9 @@ Report report_of(const PlainJson& json) {
                           json.at("how").get<std::string>()};
     if (type == "progress") return progress_of(json);
     if (type == "say") return SayReport{json.at("sentence").get<std::string>()};
+    if (type == "output") return output_of(json);
     if (type == "ended") return ended_of(json);
+    if (type == "over") return over_of(json);
     throw std::invalid_argument{fmt::format("there is no report '{}'", type)};
 }
 
@@ -292,10 +333,11 @@ tl::expected<std::string, Failure> line_of(const Order& order) {
 }
 
 std::string line_of(const Report& report) {
+    if (const auto* output = std::get_if<OutputReport>(&report)) return line_of_output(output->bytes) + "\n";
     const PlainJson json = std::visit(
         Overloaded{
-            [](const StartedReport&) {
-                return PlainJson{{"type", "started"}};
+            [](const StartedReport& started) {
+                return PlainJson{{"type", "started"}, {"time_ns", started.time_ns}};
             },
             [](const ProcessReport& process) {
                 return PlainJson{{"type", "process"},
@@ -313,6 +355,10 @@ std::string line_of(const Report& report) {
             [](const ProgressReport& progress) { return json_of_progress(progress.sample); },
             [](const SayReport& say) {
                 return PlainJson{{"type", "say"}, {"sentence", say.sentence}};
+            },
+            [](const OutputReport&) { return PlainJson{}; },  // above
+            [](const OverReport& over) {
+                return PlainJson{{"type", "over"}, {"nodes", over.nodes}};
             },
             [](const EndedReport& ended) {
                 return PlainJson{{"type", "ended"},

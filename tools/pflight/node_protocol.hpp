@@ -3,7 +3,7 @@
 /// so that it goes through ssh as well. Formatting and parsing; pure. What comes in is checked here and trusted beyond.
 ///
 ///   launcher -> agent   start (first, once), addresses, end, finish
-///   agent -> launcher   started, process, port, event, died, progress, say, ended
+///   agent -> launcher   started, process, port, event, died, progress, say, output, ended, over
 
 #include "control/fault_plan.hpp"
 #include "memory/event_ring.hpp"
@@ -17,12 +17,13 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace phoenix::pflight {
 
-inline constexpr std::uint32_t node_protocol_version = 1;
+inline constexpr std::uint32_t node_protocol_version = 2;
 
 /// All that an agent must know.
 struct StartOrder {
@@ -37,7 +38,10 @@ struct StartOrder {
     Settings settings;
     std::vector<PlannedFault> faults;
     bool respawn{false};
-    int output{2};  ///< Descriptor of the agent that is the members' stdout.
+    int output{2};       ///< Descriptor of the agent that is the members' stdout; unless `relay`.
+    bool relay{false};   ///< What members print is reported: there is another machine between.
+    std::string listen;  ///< Address, or network of the address, of the node's port.
+    std::vector<std::pair<std::string, std::string>> environment;  ///< For all processes of the node.
 };
 /// Where the port of each node listens; 0: not known (any more).
 struct AddressesOrder {
@@ -48,7 +52,9 @@ struct FinishOrder {};
 using Order = std::variant<StartOrder, AddressesOrder, EndOrder, FinishOrder>;
 
 /// The node's segment is there.
-struct StartedReport {};
+struct StartedReport {
+    std::uint64_t time_ns{0};  ///< By the clock of its machine, as all times in reports.
+};
 struct ProcessReport {
     pid_t pid{0};
     ProcessPurpose purpose{ProcessPurpose::member};
@@ -73,12 +79,20 @@ struct ProgressReport {
 struct SayReport {
     std::string sentence;
 };
+/// What members have printed; any bytes.
+struct OutputReport {
+    std::string bytes;
+};
 /// All members of the node have ended.
 struct EndedReport {
     Verdict verdict;
 };
+/// The last one: nodes that have said to this one that their work is completed.
+struct OverReport {
+    std::vector<std::uint32_t> nodes;
+};
 using Report = std::variant<StartedReport, ProcessReport, PortReport, EventReport, DiedReport, ProgressReport,
-                            SayReport, EndedReport>;
+                            SayReport, OutputReport, EndedReport, OverReport>;
 
 /// A line with its end.
 /// @error invalid_argument  A path or an argument is no valid UTF-8.

@@ -68,8 +68,8 @@ tl::expected<std::vector<std::vector<PlannedFault>>, Failure> faults_of_nodes(st
             place.node = fault.node;
             if (fault.node >= shares.size())
                 return refusal(Errc::invalid_argument,
-                               fmt::format("--fault: there is no port {}; with --emulate-nodes {} they are 0 to {}.",
-                                           fault.node, shares.size(), shares.size() - 1));
+                               fmt::format("--fault: there is no port {}; with {} nodes they are 0 to {}.", fault.node,
+                                           shares.size(), shares.size() - 1));
         } else if (fault.target >= 0) {
             const auto found = place_of(static_cast<std::uint32_t>(fault.target), shares);
             const std::uint32_t members = std::accumulate(shares.begin(), shares.end(), 0U);

@@ -4,6 +4,7 @@
 #include "memory/member_table.hpp"
 #include "pflight/launcher.hpp"
 #include "pflight/program.hpp"
+#include "runtime/port.hpp"
 #include "runtime/requests.hpp"
 
 #include <algorithm>
@@ -18,8 +19,12 @@ PortEnd judge_port_end(bool needed, bool exited_in_order, std::uint32_t restarts
     return restarts < port_restart_count_max ? PortEnd::start_anew : PortEnd::too_often;
 }
 
-PortKeeper::PortKeeper(Agent& agent, Audience& audience, int output)
-    : agent_(agent), audience_(audience), output_(output), killed_(fault_count_max, false) {}
+PortKeeper::PortKeeper(Agent& agent, Audience& audience, int output, std::string listen)
+    : agent_(agent),
+      audience_(audience),
+      output_(output),
+      listen_(std::move(listen)),
+      killed_(fault_count_max, false) {}
 
 tl::expected<void, Failure> PortKeeper::start() {
     // Whatever the one before has stored there is of no use to anybody.
@@ -27,7 +32,9 @@ tl::expected<void, Failure> PortKeeper::start() {
     header.port_addresses[header.node_id].store(0, std::memory_order_release);
     told_address_ = 0;
     ProgramCall call{own_program(), {"port"}, agent_.environment()};
+    call.environment.emplace_back(port_address_variable, listen_);
     call.standard_output = output_;
+    call.outlives_readers = true;
     const auto pid = start_process(call);
     if (!pid) return tl::unexpected(pid.error());
     identity_ = {*pid, start_time_of(*pid)};

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <tl/expected.hpp>
 #include <vector>
 
@@ -23,7 +24,8 @@ enum class PortEnd : std::uint8_t { is_the_end, start_anew, too_often };
 class PortKeeper {
   public:
     /// @param output  Descriptor for its stdout; -1: our own.
-    PortKeeper(Agent& agent, Audience& audience, int output);
+    /// @param listen  IPv4 address of this machine that it listens at.
+    PortKeeper(Agent& agent, Audience& audience, int output, std::string listen);
 
     [[nodiscard]] tl::expected<void, Failure> start();
     /// Notices its end, starts it anew while `needed`, says where it listens, kills it where that is planned. An order
@@ -48,6 +50,7 @@ class PortKeeper {
     Agent& agent_;
     Audience& audience_;
     int output_;
+    std::string listen_;
     ProcessIdentity identity_;
     ProcessHandle handle_;  ///< Of the one that lives.
     std::uint32_t started_{0};

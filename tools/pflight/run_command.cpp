@@ -17,7 +17,7 @@ class Run : public Command {
         const auto options = command_.checked();
         if (!options) return complain(options.error().sentence, wrong_usage);
         block_supervised_signals();
-        if (options->nodes > 1) return JobLauncher{*options}.run();
+        if (!options->places.empty()) return JobLauncher{*options}.run();
         AgentOptions job;
         job.job_id = options->job_id;
         job.settings = options->settings;

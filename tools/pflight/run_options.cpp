@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 namespace phoenix::pflight {
@@ -25,6 +26,7 @@ examples:
   pflight run -n 4 --checkpoint saved --checkpoint-every 100 ./plate --steps 3000
   pflight run -n 2 --restart saved ./plate --steps 3000
   pflight run -n 4 --emulate-nodes 2 --fault kill:port1@50 ./plate --steps 300
+  pflight run --hosts node1:8,node2:8 ./plate --steps 300
 
 Exit status: 0 if the work was completed, whatever died meanwhile; 128 + signal after Ctrl-C or SIGTERM; else the status
 the program ended with, or 1.)";
@@ -95,14 +97,15 @@ void RunCommand::declare(CLI::App& application) {
     text("--stack-size", stack_size_, "SIZE", "Stack of a VNode's step, for example 2M (1M)");
     text("--log-memory-max", log_memory_max_, "SIZE", "Messages a member may retain, for example 8G (4G)");
     text("--heartbeat-timeout", heartbeat_timeout_, "TIME", "A member without a sign of life for so long is hung (2s)");
+    hosts_.declare(*command_);
     text("--start-timeout", start_timeout_, "TIME", "Wait so long for all members at the start (30s)");
 }
 
 tl::expected<RunOptions, Failure> RunCommand::checked() const {
     RunOptions options;
-    for (const auto check : {&RunCommand::check_program, &RunCommand::check_members, &RunCommand::check_nodes,
-                             &RunCommand::check_mode, &RunCommand::check_faults, &RunCommand::check_checkpoints,
-                             &RunCommand::check_limits, &RunCommand::check_output}) {
+    for (const auto check : {&RunCommand::check_program, &RunCommand::check_hosts, &RunCommand::check_members,
+                             &RunCommand::check_nodes, &RunCommand::check_mode, &RunCommand::check_faults,
+                             &RunCommand::check_checkpoints, &RunCommand::check_limits, &RunCommand::check_output}) {
         if (auto done = (this->*check)(options); !done) return tl::unexpected(std::move(done.error()));
     }
     return options;
@@ -122,13 +125,43 @@ RunCommand::Check RunCommand::check_program(RunOptions& options) const {
     return {};
 }
 
-RunCommand::Check RunCommand::check_members(RunOptions& options) const {
+tl::expected<std::uint32_t, Failure> RunCommand::member_number() const {
     if (members_.empty()) return wrong("How many members to start is not said; write for example -n 4.");
     const auto number = whole_number(members_);
     if (!number || *number == 0 || *number > member_count_max)
         return wrong(
             fmt::format("-n {}: a job has 1 to {} members; write for example -n 4.", members_, member_count_max));
-    options.members = static_cast<std::uint32_t>(*number);
+    return static_cast<std::uint32_t>(*number);
+}
+
+RunCommand::Check RunCommand::check_hosts(RunOptions& options) const {
+    std::optional<std::uint32_t> members;
+    if (hosts_.used() && !members_.empty()) {
+        const auto number = member_number();
+        if (!number) return tl::unexpected(number.error());
+        members = *number;
+    }
+    if (hosts_.used() && !nodes_.empty())
+        return wrong("--hosts names real nodes and --emulate-nodes makes some; write one of them.");
+    if (hosts_.used() && (local_ || mpi_))
+        return wrong("--hosts starts members by agents, without MPI; leave --local and --mpi out.");
+    auto plan = hosts_.checked(members);
+    if (!plan) return tl::unexpected(std::move(plan.error()));
+    if (!*plan) return {};
+    options.places = std::move((*plan)->places);
+    options.shares = std::move((*plan)->shares);
+    options.exported = std::move((*plan)->exported);
+    options.nodes = static_cast<std::uint32_t>(options.places.size());
+    options.members = std::accumulate(options.shares.begin(), options.shares.end(), 0U);
+    return {};
+}
+
+RunCommand::Check RunCommand::check_members(RunOptions& options) const {
+    if (!hosts_.used()) {
+        const auto number = member_number();
+        if (!number) return tl::unexpected(number.error());
+        options.members = *number;
+    }
     if (verify_replay_ && options.members < 2)
         return wrong("--verify-replay runs each step a second time in another member; write -n 2 or more.");
     options.settings.verify_replay = verify_replay_;
@@ -142,7 +175,13 @@ RunCommand::Check RunCommand::check_nodes(RunOptions& options) const {
     if (!between_.empty() && between_ != "direct")
         return wrong(fmt::format("--between {}: only 'direct' is known.", between_));
     if (nodes_.empty()) {
-        if (!between_.empty()) return wrong("--between needs several nodes; add for example --emulate-nodes 2.");
+        if (!between_.empty() && options.nodes == 1)
+            return wrong("--between needs several nodes; add for example --emulate-nodes 2.");
+        if (verify_replay_ &&
+            std::any_of(options.shares.begin(), options.shares.end(), [](auto share) { return share < 2; }))
+            return wrong(
+                "--verify-replay runs each step a second time in another member of its node; give each host 2 or "
+                "more.");
         return {};
     }
     const auto number = whole_number(nodes_);
@@ -156,6 +195,8 @@ RunCommand::Check RunCommand::check_nodes(RunOptions& options) const {
                         nodes_, options.members, nodes_));
     options.nodes = static_cast<std::uint32_t>(*number);
     if (options.nodes == 1) return {};
+    options.places.assign(options.nodes, NodePlace{});
+    options.shares = member_shares(options.members, options.nodes);
     if (mpi_) return wrong("--emulate-nodes forks the members, without MPI; leave --mpi out.");
     if (verify_replay_ && options.members < 2 * options.nodes)
         return wrong(
@@ -174,7 +215,7 @@ RunCommand::Check RunCommand::check_mode(RunOptions& options) const {
         return wrong("This pflight was built without MPI; write --local, or build with -DPHOENIX_MPI=ON.");
     if (mpi_ && options.mpirun.empty())
         return wrong("There is no mpirun on PATH; install Open MPI (openmpi-bin) or write --local.");
-    const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_ && options.nodes == 1;
+    const bool mpi_possible = built_with_mpi() && !options.mpirun.empty() && !respawn_ && options.places.empty();
     options.mode = mpi_ || (!local_ && mpi_possible) ? LaunchMode::mpi : LaunchMode::local;
     options.settings.started_by_mpirun = options.mode == LaunchMode::mpi;
     return {};
@@ -193,7 +234,7 @@ RunCommand::Check RunCommand::check_node_faults(RunOptions& options) const {
         if (!parsed) return tl::unexpected(parsed.error());
         chaos = *parsed;
     }
-    auto plans = faults_of_nodes(faults, chaos, member_shares(options.members, options.nodes), respawn_);
+    auto plans = faults_of_nodes(faults, chaos, options.shares, respawn_);
     if (!plans) return tl::unexpected(std::move(plans.error()));
     options.node_faults = std::move(*plans);
     return {};
@@ -322,7 +363,7 @@ RunCommand::Check RunCommand::check_output(RunOptions& options) const {
     options.timeline = timeline_;
     if (auto checked = check_job_id(job_); !checked) return tl::unexpected(std::move(checked.error()));
     // The names of its nodes are longer.
-    if (options.nodes > 1 && job_.size() > 37)
+    if (!options.places.empty() && job_.size() > 37)
         return wrong(fmt::format("--job '{}': with several nodes a name of at most 37 characters is expected.", job_));
     options.job_id = job_;
     return {};

@@ -3,6 +3,7 @@
 
 #include "control/fault_plan.hpp"
 #include "memory/settings.hpp"
+#include "pflight/host_options.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -27,14 +28,19 @@ struct RunOptions {
     bool quiet{false};
     bool timeline{false};
     bool respawn{false};
-    std::string program;                                 ///< Path of the executable.
-    std::vector<std::string> arguments;                  ///< Of the program, without its name.
-    std::string mpirun;                                  ///< Path, in mode mpi.
-    std::uint32_t nodes{1};                              ///< Emulated on this machine.
+    std::string program;                 ///< Path of the executable.
+    std::vector<std::string> arguments;  ///< Of the program, without its name.
+    std::string mpirun;                  ///< Path, in mode mpi.
+    std::uint32_t nodes{1};
+    std::vector<NodePlace> places;                       ///< Of each node, if they are started by agents; else empty.
+    std::vector<std::uint32_t> shares;                   ///< Members of each node, likewise.
+    Environment exported;                                ///< For the processes of all nodes.
     std::vector<std::vector<PlannedFault>> node_faults;  ///< By node, if there are several; `faults` is empty then.
     // Of the agent of one node of several
     std::optional<std::uint32_t> node;
-    int member_output{-1};  ///< Descriptor for the members' stdout; -1: our own.
+    int member_output{-1};       ///< Descriptor for the members' stdout; -1: our own.
+    bool output_relayed{false};  ///< Somebody who may die passes it on.
+    std::string port_listens_at{"127.0.0.1"};
 };
 
 /// The command line as it was typed.
@@ -47,8 +53,10 @@ class RunCommand {
 
   private:
     using Check = tl::expected<void, Failure>;
+    [[nodiscard]] tl::expected<std::uint32_t, Failure> member_number() const;
     [[nodiscard]] Check check_program(RunOptions& options) const;
     [[nodiscard]] Check check_members(RunOptions& options) const;
+    [[nodiscard]] Check check_hosts(RunOptions& options) const;
     [[nodiscard]] Check check_nodes(RunOptions& options) const;
     [[nodiscard]] Check check_mode(RunOptions& options) const;
     [[nodiscard]] Check check_node_faults(RunOptions& options) const;
@@ -60,6 +68,7 @@ class RunCommand {
     CLI::App* command_{nullptr};
     std::string members_;
     std::string nodes_;
+    HostOptions hosts_;
     std::string between_;
     bool local_{false};
     bool mpi_{false};

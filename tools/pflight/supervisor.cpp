@@ -71,7 +71,7 @@ Supervisor::Supervisor(const RunOptions& options, Agent& agent, Audience& audien
       events_(segment_),
       signals_(signalfd_of_supervision()),
       resumed_(options.faults.size(), false) {
-    if (options.node) port_.emplace(agent, audience, options.member_output);
+    if (options.nodes > 1) port_.emplace(agent, audience, options.member_output, options.port_listens_at);
 }
 
 int Supervisor::run() {
@@ -106,6 +106,7 @@ void Supervisor::watch() {
 tl::expected<pid_t, Failure> Supervisor::start_member(bool grown) {
     ProgramCall call{options_.program, options_.arguments, agent_.environment()};
     call.standard_output = options_.member_output;
+    call.outlives_readers = options_.output_relayed;
     auto pid = start_process(call);
     if (pid) processes_.add(*pid, true, grown);
     return pid;
@@ -153,7 +154,7 @@ void Supervisor::wait_for_news() {
     for (const MemberProcess& process : processes_.all())
         if (!process.ended && process.handle.valid()) waits.push_back({process.handle.descriptor(), POLLIN, 0});
     if (mpirun_.valid() && !mpirun_ended_) waits.push_back({mpirun_.descriptor(), POLLIN, 0});
-    if (audience_.descriptor() >= 0) waits.push_back({audience_.descriptor(), POLLIN, 0});
+    for (const int descriptor : audience_.descriptors()) waits.push_back({descriptor, POLLIN, 0});
     if (port_ && port_->descriptor() >= 0) waits.push_back({port_->descriptor(), POLLIN, 0});
     poll(waits.data(), waits.size(), port_ && !port_->listens() ? port_look_period_ms : look_period_ms);
 }
