@@ -2,7 +2,7 @@ find_package(GTest REQUIRED)
 include(GoogleTest)
 
 # phoenix_tests_<label> builds the executables of one label only: sanitizer builds need no more than unit and sim.
-foreach(label unit sim fault mpi model package lint)
+foreach(label unit sim fault cluster mpi model package lint)
   add_custom_target(phoenix_tests_${label})
 endforeach()
 

@@ -20,6 +20,7 @@ constexpr const char* footer = R"(
 examples:
   pflight run -n 4 ./plate --size 512x512 --vnodes 64 --steps 300
   pflight run -n 4 --emulate-nodes 2 ./plate --size 512x512 --vnodes 64 --steps 300
+  pflight run --hosts node1:8,node2:8 ./plate --size 4096x4096 --vnodes 256 --steps 300
   pflight status
   pflight members --json
   pflight vnodes --domain plate

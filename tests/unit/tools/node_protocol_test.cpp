@@ -9,7 +9,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <unistd.h>
+#include <vector>
 
 namespace phoenix::pflight {
 namespace {
@@ -34,6 +36,9 @@ StartOrder start_order() {
     order.faults.push_back(chaos_faults({.seed = 7, .moves = 1}, 2).front());
     order.respawn = true;
     order.output = 3;
+    order.relay = true;
+    order.listen = "10.1.0.0/16";
+    order.environment = {{"A", "x=\ny"}, {"B", ""}};
     return order;
 }
 
@@ -77,6 +82,9 @@ TEST(NodeProtocol, StartCarriesAllThatAnAgentNeeds) {
     EXPECT_EQ(got.faults, sent.faults);
     EXPECT_EQ(got.respawn, sent.respawn);
     EXPECT_EQ(got.output, sent.output);
+    EXPECT_EQ(got.relay, sent.relay);
+    EXPECT_EQ(got.listen, sent.listen);
+    EXPECT_EQ(got.environment, sent.environment);
 }
 
 TEST(NodeProtocol, ArgumentsThatJsonCannotHoldAreRefused) {
@@ -96,7 +104,12 @@ TEST(NodeProtocol, OrdersComeBackAsTheyWere) {
 }
 
 TEST(NodeProtocol, ReportsComeBackAsTheyWere) {
-    (void)there_and_back<StartedReport>(Report{StartedReport{}});
+    EXPECT_EQ(there_and_back<StartedReport>(Report{StartedReport{1234567890123}}).time_ns, 1234567890123U);
+    std::string all_bytes;
+    for (int byte = 0; byte < 256; ++byte) all_bytes += static_cast<char>(byte);
+    for (const std::string& bytes : {std::string{}, std::string{"line\n\"quoted\" \xC3\xA4\0 behind", 25}, all_bytes})
+        EXPECT_EQ(there_and_back<OutputReport>(Report{OutputReport{bytes}}).bytes, bytes);
+    EXPECT_THAT(there_and_back<OverReport>(Report{OverReport{{0, 5}}}).nodes, ElementsAre(0, 5));
     const auto process = there_and_back<ProcessReport>(Report{ProcessReport{77, ProcessPurpose::port, 5}});
     EXPECT_EQ(process.pid, 77);
     EXPECT_EQ(process.purpose, ProcessPurpose::port);
@@ -154,15 +167,15 @@ TEST(NodeProtocol, ValuesOutOfRangeAreRefused) {
         changed[name] = std::move(value);
         return trouble_with(changed);
     };
-    EXPECT_THAT(with("protocol", 2), HasSubstr("another version"));
+    EXPECT_THAT(with("protocol", node_protocol_version + 1), HasSubstr("another version"));
     EXPECT_THAT(with("node", 3), HasSubstr("'node' is out of range"));
     EXPECT_THAT(with("nodes", 65), HasSubstr("'nodes' is out of range"));
     EXPECT_THAT(with("members", 0), HasSubstr("'members' is out of range"));
     EXPECT_THAT(with("members", 257), HasSubstr("'members' is out of range"));
     EXPECT_THAT(with("members", -1), HasSubstr("'members' is out of range"));
     EXPECT_THAT(with("members", 1.5), HasSubstr("'members' is out of range"));
-    EXPECT_THAT(with("secret", "abc"), HasSubstr("no secret"));
-    EXPECT_THAT(with("secret", std::string(64, 'z')), HasSubstr("no secret"));
+    EXPECT_THAT(with("secret", "abcd"), HasSubstr("no secret"));
+    EXPECT_THAT(with("secret", std::string(64, 'z')), HasSubstr("not in hexadecimal digits"));
     EXPECT_NE(with("arguments", "x"), "parsed");
     EXPECT_NE(with("settings", 3), "parsed");
     nlohmann::json fault = good["faults"][0];
@@ -175,6 +188,32 @@ TEST(NodeProtocol, ValuesOutOfRangeAreRefused) {
     EXPECT_FALSE(parse_report(R"({"type":"port","slot":1,"address":281474976710656})"));
     EXPECT_FALSE(parse_report(R"({"type":"ended","outcome":0,"code":1,"sentence":"","status":0,"deserted":false})"))
         << "still running";
+}
+
+// Whatever stands between may cut lines and damage bytes; what still parses is within the ranges above.
+TEST(NodeProtocol, DamagedLinesAreRefusedOrReadAndNothingElse) {
+    const std::vector<std::string> lines{
+        *line_of(Order{start_order()}),
+        *line_of(Order{AddressesOrder{{1, 2, 3}}}),
+        *line_of(Order{EndOrder{Outcome::failed, Errc::system, "It failed.", false}}),
+        line_of(Report{EventReport{{EventKind::resumed, 3, 7, 2, 1, 41}, {.kind = FaultKind::join, .count = 2}}}),
+        line_of(Report{OutputReport{std::string{"\xff\xfe text", 7}}}),
+        line_of(Report{EndedReport{{Outcome::failed, Errc::member_lost, "All died.", 7, true}}})};
+    std::mt19937_64 random{7};
+    std::size_t refused = 0;
+    constexpr std::size_t rounds = 20'000;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        std::string line = lines[random() % lines.size()];
+        for (std::uint64_t change = random() % 4; change != 0; --change)
+            line[random() % line.size()] = static_cast<char>(random());
+        line.resize(line.size() - random() % 2 * (random() % line.size()));
+        const bool order = parse_order(line).has_value();
+        const bool report = parse_report(line).has_value();
+        EXPECT_FALSE(order && report);
+        refused += order || report ? 0 : 1;
+    }
+    EXPECT_GT(refused, rounds / 4);
+    EXPECT_LT(refused, rounds);
 }
 
 struct Pipe {
