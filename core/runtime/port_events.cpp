@@ -29,9 +29,11 @@ void PortProcess::refused(const Refusal&) {
     // The hub has turned it away; nobody of the job is concerned.
 }
 
-// Large payloads are read straight into shared memory.
+// Large payloads are read straight into shared memory. Before others know us what would be filed in a log towards them
+// waits: they leave logs of those who are in no view (Mailroom::follow), and would never read the rest.
 Placement PortProcess::place(NodeId, const Incoming& incoming) {
     const auto type = static_cast<FrameType>(incoming.type);
+    if (!serves_ && (type == FrameType::record || type == FrameType::state)) return Placement::later();
     const bool large_record = type == FrameType::record && incoming.size > chunk_payload_max;
     if (!large_record && type != FrameType::state) return Placement::transient();
     auto extent = pool_.allocate(incoming.size, ExtentKind::payload);

@@ -79,11 +79,7 @@ bool PortProcess::work() {
     attention_seen_ = attention;
     if (news) {
         last_look_ns_ = now;
-        const View view = context_.current_view();
-        // Once the work of this node is completed nobody makes views any more, and a new port serves all the same:
-        // others may not know yet how far its VNodes are.
-        serves_ = view.is_active(MemberSlot{context_.slot}) ||
-                  (somebody_finished(context_.segment()) && !somebody_lives(context_.segment()));
+        look_whether_to_serve();
         connect_to_peers();
         find_domains();
         look_at_outcome();
@@ -134,6 +130,16 @@ void PortProcess::share_out() {
     if (context_.header().keepers_elsewhere.exchange(keepers, std::memory_order_acq_rel) == keepers) return;
     ring_services(context_.segment());
     service_->kick();
+}
+
+// Once the work of this node is completed nobody makes views any more, and a new port serves all the same: others may
+// not know yet how far its VNodes are.
+void PortProcess::look_whether_to_serve() {
+    const bool before = serves_;
+    serves_ = context_.current_view().is_active(MemberSlot{context_.slot}) ||
+              (somebody_finished(context_.segment()) && !somebody_lives(context_.segment()));
+    if (!serves_ || before) return;
+    for (const NodeId peer : hub_->peers()) hub_->resume(peer);  // see place()
 }
 
 void PortProcess::wait() {

@@ -49,6 +49,7 @@ class PortProcess final : public TransportEvents {
 
     [[nodiscard]] tl::expected<void, Failure> open();
     [[nodiscard]] bool work();
+    void look_whether_to_serve();
     void wait();
     void beat() noexcept;
     void connect_to_peers();

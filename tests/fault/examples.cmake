@@ -30,6 +30,7 @@ foreach(case
     cg_survives_joins_retirements_and_moves
     examples_survive_everything_on_several_nodes
     a_node_may_lose_all_its_members
+    a_port_that_is_not_admitted_yet_loses_no_message
     examples_may_move_at_every_step
     plate_survives_kills_from_outside
     plate_reads_and_writes_files

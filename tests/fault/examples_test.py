@@ -240,6 +240,17 @@ def a_node_may_lose_all_its_members(examples):
         require("has no members any more; its VNodes go on elsewhere" in result.err, f"{faults}: the node was not left\n{result}")
 
 
+def a_port_that_is_not_admitted_yet_loses_no_message(examples):
+    """The coordinator, which admits it, is stopped meanwhile; the VNodes that go on are far from its own. Steps take long
+    enough for messages to come while the new port waits: of such runs 10 of 25 stood still when it did not."""
+    words = ["plate", "--size", "4096x1024", "--vnodes", "64", "--steps", "60", "--digest"]
+    wanted = examples.alone(*words).line("digest")
+    for seed in seeds(8):
+        options = ["--emulate-nodes", "2", "--fault", "stop:0@20+1s", "--fault", "kill:port0@20", "--chaos", f"seed={seed},moves=20"]
+        result = examples.good(4, options, *words)
+        require(result.line("digest") == wanted, f"seed {seed}: wanted digest {wanted}\n{result}")
+
+
 def examples_may_move_at_every_step(examples):
     with tempfile.TemporaryDirectory() as folder:
         matrix = make_matrix(examples, folder)
@@ -451,6 +462,7 @@ CASES = {
         cg_survives_joins_retirements_and_moves,
         examples_survive_everything_on_several_nodes,
         a_node_may_lose_all_its_members,
+        a_port_that_is_not_admitted_yet_loses_no_message,
         examples_may_move_at_every_step,
         plate_survives_kills_from_outside,
         plate_reads_and_writes_files,

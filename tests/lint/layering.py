@@ -67,7 +67,8 @@ SYSTEM = {
     r"(mutex|shared_mutex|condition_variable|semaphore|latch|barrier)": ["core/runtime/", "core/control/",
                                                                         "core/checkpoint/"],
     r"(thread|stop_token|pthread\.h)": ["core/runtime/", "core/control/", "core/checkpoint/", "core/messaging/spin"],
-    r"(sys/socket\.h|sys/un\.h|netinet/.*|arpa/.*|netdb\.h)": ["core/control/", "core/transport/"],
+    r"(sys/socket\.h|sys/un\.h|netinet/.*|arpa/.*|net/.*|netdb\.h|ifaddrs\.h)":
+        ["core/control/", "core/transport/", "tools/pflight/host_address"],
     r"sys/(epoll|timerfd)\.h": ["core/transport/"],
     r"sys/ptrace\.h": [],
     # Wall clocks are no part of a result; the runtime's own clock is base/clock.hpp.
@@ -86,9 +87,9 @@ semaphore set shared_mutex source_location span sstream stack stdexcept stop_tok
 syncstream system_error thread tuple type_traits typeindex typeinfo unordered_map unordered_set utility valarray variant
 vector version""".split())
 # C and POSIX headers, and those of the kernel and the compiler.
-PLATFORM = re.compile(r"((sys|linux|netinet|arpa|asm)/[a-z0-9_/]+\.h|[a-z0-9_]+intrin\.h|cxxabi\.h|features\.h|"
+PLATFORM = re.compile(r"((sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h|[a-z0-9_]+intrin\.h|cxxabi\.h|features\.h|"
                       r"(assert|ctype|dirent|dlfcn|elf|errno|execinfo|fcntl|fenv|fnmatch|getopt|glob|grp|inttypes|libgen|"
-                      r"limits|locale|malloc|math|netdb|poll|pthread|pty|pwd|sched|semaphore|setjmp|signal|spawn|stdarg|"
+                      r"ifaddrs|limits|locale|malloc|math|netdb|poll|pthread|pty|pwd|sched|semaphore|setjmp|signal|spawn|stdarg|"
                       r"stdbool|stddef|stdint|stdio|stdlib|string|strings|syscall|termios|time|ucontext|unistd|wait)\.h)")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
