@@ -57,6 +57,7 @@ void say(const std::string& lines);
 [[nodiscard]] std::unique_ptr<Command> make_retire_command();
 [[nodiscard]] std::unique_ptr<Command> make_move_command();
 [[nodiscard]] std::unique_ptr<Command> make_clean_command();
+[[nodiscard]] std::unique_ptr<Command> make_selftest_command();
 [[nodiscard]] std::unique_ptr<Command> make_agent_command();  ///< Not for people.
 [[nodiscard]] std::unique_ptr<Command> make_port_command();   ///< Not for people.
 

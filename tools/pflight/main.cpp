@@ -12,9 +12,9 @@ namespace {
 
 using namespace phoenix::pflight;
 
-constexpr std::array table{make_run_command,   make_status_command, make_members_command, make_vnodes_command,
-                           make_join_command,  make_retire_command, make_move_command,    make_clean_command,
-                           make_agent_command, make_port_command};
+constexpr std::array table{make_run_command,      make_status_command, make_members_command, make_vnodes_command,
+                           make_join_command,     make_retire_command, make_move_command,    make_clean_command,
+                           make_selftest_command, make_agent_command,  make_port_command};
 
 constexpr const char* footer = R"(
 examples:
@@ -28,8 +28,9 @@ examples:
   pflight retire 1
   pflight move 5 2
   pflight clean --dry-run
+  pflight selftest messages
 
-'pflight COMMAND --help' tells more. All but run and clean are for a running job, from another terminal: the only one of
+'pflight COMMAND --help' tells more. All but run, clean and selftest are for a running job, from another terminal: the only one of
 this user on this machine, or the one that --job ID names.)";
 
 std::string usage_sentence(const CLI::App& application, const CLI::ParseError& error, int argc, char** argv) {
