@@ -8,7 +8,7 @@ set -euo pipefail
 export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
-all=(pingpong recovery million stencil micro transport)
+all=(pingpong recovery million stencil micro transport join handover)
 chosen=()
 while (($# > 0)) && [[ $1 != -- ]]; do
     if [[ ! -x bench/$1/run.py ]]; then

@@ -2,13 +2,14 @@
 //
 //   bench_pingpong inside    all round trips of a sample in one step
 //   bench_pingpong steps     one round trip in each step: commits and releases are part of the time
+//   bench_pingpong joined    as inside, 8 bytes only, with a member that has joined: start it with -n 1
 
 #include "pingpong/workload.hpp"
 #include "support/pinning.hpp"
 #include "support/samples.hpp"
 
-#include <cstring>
 #include <phoenix/phoenix.hpp>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -91,12 +92,24 @@ void run_case(phoenix::Runtime& runtime, const Case& what, bool inside) {
     if (domain.owner(0) == runtime.member()) bench::print_samples(what.name, bench.samples_ns, good);
 }
 
+// Asks for a second member and returns when it has one of two VNodes.
+void wait_for_second_member(phoenix::Runtime& runtime) {
+    runtime.once("grow", [&] { runtime.grow(1); });
+    auto domain = runtime.domain("waiting", {.vnodes = 2});
+    domain.run(~std::uint64_t{0}, [&](phoenix::VNode& self) {
+        const auto member = static_cast<std::int64_t>(runtime.member());
+        if (self.all_reduce(phoenix::max, member) != self.all_reduce(phoenix::min, member)) self.stop();
+    });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     phoenix::Runtime runtime{argc, argv};
     bench::pin_to_core(runtime.member());
-    const bool inside = argc < 2 || std::strcmp(argv[1], "steps") != 0;
-    for (const Case& what : pingpong::cases) run_case(runtime, what, inside);
+    const std::string_view mode = argc < 2 ? "inside" : argv[1];
+    if (mode == "joined") wait_for_second_member(runtime);
+    for (const Case& what : pingpong::cases)
+        if (mode != "joined" || std::string_view{what.name} == "8B") run_case(runtime, what, mode != "steps");
     return 0;
 }

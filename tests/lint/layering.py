@@ -48,7 +48,7 @@ THIRD_PARTY = {
     "H5": ["core/checkpoint/", "examples/", "tests/", "bench/"],
     "boost/context/": ["core/runtime/fiber"],
     "png.h": ["examples/"],
-    "xxhash.h": ["core/", "examples/", "bench/"],
+    "xxhash.h": ["core/", "tools/pflight/selftest/", "examples/", "bench/"],
     "fmt/": ["core/", "mpi/", "tools/", "examples/", "bench/", "tests/"],
     "tl/expected.hpp": ["core/", "mpi/", "tools/", "tests/"],
     "spdlog/": ["core/base/log", "tools/"],
