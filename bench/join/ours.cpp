@@ -27,11 +27,8 @@ int main(int argc, char** argv) {
         const std::uint64_t turn = self.step() % join_bench::round_steps;
         if (self.step() >= join_bench::round_steps && turn == 0 && self.index() == 0) runtime.grow(1);
         if (turn >= join_bench::round_steps / 2 && !of_the_start) runtime.retire();
-        const std::uint32_t next = (self.index() + 1) % self.count();
-        const std::uint32_t before = (self.index() + self.count() - 1) % self.count();
-        self.send(next, 0, self.step());
         join_bench::work_for(join_bench::part_ns);
-        if (self.receive<std::uint64_t>(before, 0) != self.step()) std::abort();
+        if (self.all_reduce(phoenix::sum, std::uint64_t{1}) != join_bench::parts) std::abort();
     });
     if (!starts_ns.empty())
         bench::print_samples("stall", join_bench::stalls_of(starts_ns), starts_ns.size() > join_bench::round_steps);

@@ -40,6 +40,8 @@ void exchange(MPI_Comm peer, bool first) {
 }
 
 void run_stalls(int rank, const char* program, std::uint32_t rounds) {
+    int ranks = 1;
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     std::vector<std::int64_t> starts_ns;
     MPI_Comm children = MPI_COMM_NULL;
     for (std::uint64_t step = 0; step < std::uint64_t{rounds + 1} * join_bench::round_steps; ++step) {
@@ -47,7 +49,9 @@ void run_stalls(int rank, const char* program, std::uint32_t rounds) {
         const std::uint64_t turn = step % join_bench::round_steps;
         if (step >= join_bench::round_steps && turn == 0) children = spawn(program, "leave");
         if (turn == join_bench::round_steps / 2 && children != MPI_COMM_NULL) MPI_Comm_disconnect(&children);
-        for (std::uint32_t part = 0; part < join_bench::parts; ++part) join_bench::work_for(join_bench::part_ns);
+        for (std::uint32_t part = 0; part < join_bench::parts / static_cast<std::uint32_t>(ranks); ++part)
+            join_bench::work_for(join_bench::part_ns);
+        MPI_Barrier(MPI_COMM_WORLD);
     }
     if (children != MPI_COMM_NULL) MPI_Comm_disconnect(&children);
     if (rank == 0) bench::print_samples("stall", join_bench::stalls_of(starts_ns), true);

@@ -1,6 +1,7 @@
 #pragma once
-/// What both sides do while processes come and go: steps of equal work, in rounds; a process is asked for at the
-/// beginning of each round and leaves in its middle.
+/// What both sides do while processes come and go: steps of equal work, in which everybody waits for everybody, so that
+/// what delays one delays all; in rounds: a process is asked for at the beginning of each round and leaves in its
+/// middle.
 
 #include "support/samples.hpp"
 
