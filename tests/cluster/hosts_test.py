@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from cluster import Cluster, wait_for, why_not
@@ -214,6 +215,29 @@ class Hosts(HostsTest):
         self.assertEqual(len((self.folder / "original").read_bytes()), 300000)
 
 
+    def test_a_reader_that_stops_reading_does_not_keep_anybody_from_ending_the_job(self):
+        script = self.folder / "chatter"
+        script.write_text("#!/bin/sh\nexec yes\n", encoding="utf-8")
+        script.chmod(0o755)
+        with subprocess.Popen(self.command(str(script), hosts="node2:1"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as job:
+            self.addCleanup(job.kill)
+            wait_for(lambda: self.members_on(2, "/usr/bin/yes"), "the program")
+            yes = self.members_on(2, "/usr/bin/yes")[0]
+            # Once everything between is full it waits: its output is no longer taken.
+            wait_for(lambda: "pipe_write" in pathlib.Path(f"/proc/{yes}/stack").read_text(encoding="utf-8")
+                     and self.written_by(yes) == self.written_by(yes, 0.3), "the pipes to be full", PATIENCE)
+            launcher = next(pid for pid in self.cluster.node(1).processes() if self.words_of(pid)[1:2] == ["run"])
+            os.kill(launcher, signal.SIGINT)
+            self.assertEqual(job.wait(timeout=PATIENCE), 130)
+        self.assert_nothing_left()
+
+    def written_by(self, pid, after=0.0):
+        time.sleep(after)  # what it writes meanwhile is what is asked for
+        io = pathlib.Path(f"/proc/{pid}/io").read_text(encoding="utf-8")
+        return int(re.search(r"wchar: (\d+)", io).group(1))
+
+
 class Loss(HostsTest):
     """What is outside of the job's hands: machines, networks, remote shells."""
 
@@ -308,6 +332,17 @@ class Mistakes(HostsTest):
         self.assertEqual(self.finish(job), 1)
         self.assertIn("'/dev/shm/program' cannot be started: No such file or directory", self.text("errors"))
         os.unlink(copy)
+        self.assert_nothing_left()
+
+    def test_a_directory_that_is_not_on_the_other_host(self):
+        private = pathlib.Path(f"/proc/{self.cluster.node(1).holder.pid}/root/dev/shm/mine")
+        private.mkdir()
+        command = self.cluster.node(1).enter("env", "-C", "/dev/shm/mine", PFLIGHT, "run", "--hosts", "node1:1,node2:1", "--remote-shell",
+                                             self.cluster.remote_shell(), MEMBER, "attach", "leave")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL)
+        private.rmdir()
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "pflight: Node 1 has no directory '/dev/shm/mine' to run the program in.\n"))
         self.assert_nothing_left()
 
     def test_a_network_that_hosts_do_not_have(self):

@@ -91,16 +91,16 @@ tl::expected<std::string, Failure> address_towards(const std::string& other) {
     const auto failed = [&] {
         return refusal(Errc::system, fmt::format("This machine has no way to {}: {}.", other, std::strerror(errno)));
     };
-    const FileDescriptor socket_{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const FileDescriptor probe{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_in there{};
     there.sin_family = AF_INET;
     there.sin_port = htons(9);  // never used: a datagram socket that connects sends nothing
     if (inet_pton(AF_INET, other.c_str(), &there.sin_addr) != 1) errno = EINVAL;
     sockaddr_in here{};
     socklen_t size = sizeof here;
-    if (!socket_.valid() || there.sin_addr.s_addr == 0 ||
-        connect(socket_.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0 ||
-        getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&here), &size) != 0)
+    if (!probe.valid() || there.sin_addr.s_addr == 0 ||
+        connect(probe.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0 ||
+        getsockname(probe.get(), reinterpret_cast<sockaddr*>(&here), &size) != 0)
         return failed();
     return address_text(reinterpret_cast<const sockaddr*>(&here));
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
@@ -20,6 +21,7 @@ namespace phoenix::pflight {
 namespace {
 
 constexpr int nodes_look_ms = 50;
+constexpr std::size_t unprinted_max = std::size_t{1} << 20U;  // bytes of members' output
 // From the order to end to killing the agents: longer than an agent takes that ends its members politely.
 constexpr std::uint64_t agents_patience_ns = 20'000'000'000;
 constexpr std::uint64_t agents_hurry_ns = 5'000'000'000;
@@ -107,6 +109,7 @@ void JobLauncher::wait_for_news() {
         if (node->words() >= 0) waits.push_back({node->words(), POLLIN, 0});
         if (node->life() >= 0) waits.push_back({node->life(), POLLIN, 0});
     }
+    if (!unprinted_.empty()) waits.push_back({STDOUT_FILENO, POLLOUT, 0});
     poll(waits.data(), waits.size(), nodes_look_ms);
 }
 
@@ -120,10 +123,13 @@ void JobLauncher::take_signals() {
 
 void JobLauncher::look_at_nodes() {
     bool addresses = false;
+    print_some();
+    // Nobody reads: agents are not read either, and in the end members wait, as at any full pipe.
+    if (unprinted_.size() > unprinted_max && interrupting_signal_ == 0) return;
     for (const auto& node : nodes_) {
         const NodeNews news = node->look();
         addresses = addresses || news.address_changed;
-        print(news.output);
+        unprinted_ += news.output;
         if (!options_.quiet)
             for (const std::string& sentence : news.sentences) say(sentence);
         const auto& ending = node->ending();
@@ -143,12 +149,27 @@ void JobLauncher::say_if_deserted(const NodeLink& node) {
         say(fmt::format("Node {} has no members any more; its VNodes go on elsewhere.", node.node()));
 }
 
-// Whoever read it may be gone; the job goes on without.
-void JobLauncher::print(const std::string& output) {
-    for (std::size_t done = 0; done < output.size();) {
-        const ssize_t size = write(STDOUT_FILENO, output.data() + done, output.size() - done);
-        if (size < 0 && errno != EINTR) return;
-        done += size > 0 ? static_cast<std::size_t>(size) : 0;
+// A piece at a time is taken without waiting by whatever poll() calls writable. Whoever reads it may be gone; the job
+// goes on without.
+void JobLauncher::print_some() {
+    std::size_t done = 0;
+    pollfd wait{STDOUT_FILENO, POLLOUT, 0};
+    while (done < unprinted_.size() && poll(&wait, 1, 0) > 0) {
+        const ssize_t size =
+            write(STDOUT_FILENO, unprinted_.data() + done, std::min<std::size_t>(unprinted_.size() - done, PIPE_BUF));
+        if (size > 0)
+            done += static_cast<std::size_t>(size);
+        else if (errno != EINTR && errno != EAGAIN)
+            done = unprinted_.size();
+    }
+    unprinted_.erase(0, done);
+}
+
+void JobLauncher::print_rest() {
+    while (!unprinted_.empty() && interruptions_ == 0) {
+        wait_for_news();
+        take_signals();
+        print_some();
     }
 }
 
@@ -214,6 +235,7 @@ void JobLauncher::show_progress() {
 }
 
 int JobLauncher::conclude() {
+    print_rest();
     judge_lost_nodes();
     std::vector<Recovery> recoveries;
     std::uint32_t ports = 0;

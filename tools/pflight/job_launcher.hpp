@@ -30,7 +30,9 @@ class JobLauncher {
     void take_signals();
     void look_at_nodes();
     void say_if_deserted(const NodeLink& node);
-    void print(const std::string& output);
+    /// Hands what members have printed to stdout, as far as it takes it.
+    void print_some();
+    void print_rest();
     void judge_lost_nodes();
     void spread_addresses();
     void order_end(const EndOrder& order);
@@ -48,6 +50,7 @@ class JobLauncher {
     int interrupting_signal_{0};  ///< The first that asked us to end.
     std::uint32_t interruptions_{0};
     std::optional<Verdict> failure_;    ///< The first.
+    std::string unprinted_;
     std::set<std::uint32_t> deserted_;  ///< Nodes without members, as said.
     std::optional<EndOrder> end_;       ///< As ordered.
     std::uint64_t end_ns_{0};

@@ -50,6 +50,9 @@ void LauncherLink::pass_output_on() {
 }
 
 void LauncherLink::conclude() {
+    // What is still in the pipe has no later.
+    for (std::string bytes; relay_ != nullptr && !(bytes = relay_->take()).empty();)
+        report(OutputReport{std::move(bytes)});
     OverReport over;
     const ControlSegment& segment = agent_.segment();
     for (std::uint32_t node = 0; node < segment.header().node_count; ++node)
