@@ -49,7 +49,7 @@ class JobLauncher {
     FileDescriptor signals_;
     int interrupting_signal_{0};  ///< The first that asked us to end.
     std::uint32_t interruptions_{0};
-    std::optional<Verdict> failure_;    ///< The first.
+    std::optional<Verdict> failure_;  ///< The first.
     std::string unprinted_;
     std::set<std::uint32_t> deserted_;  ///< Nodes without members, as said.
     std::optional<EndOrder> end_;       ///< As ordered.

@@ -51,8 +51,11 @@ void LauncherLink::pass_output_on() {
 
 void LauncherLink::conclude() {
     // What is still in the pipe has no later.
-    for (std::string bytes; relay_ != nullptr && !(bytes = relay_->take()).empty();)
+    while (relay_ != nullptr) {
+        std::string bytes = relay_->take();
+        if (bytes.empty()) break;
         report(OutputReport{std::move(bytes)});
+    }
     OverReport over;
     const ControlSegment& segment = agent_.segment();
     for (std::uint32_t node = 0; node < segment.header().node_count; ++node)
