@@ -289,6 +289,17 @@ class Loss(HostsTest):
             self.assertEqual(digest_of(self.text()), expected)
         self.assert_nothing_left()
 
+    def test_the_job_goes_on_without_an_agent(self):
+        expected = self.plain_digest(*PLATE_WORDS, "--steps", "20000")
+        job = self.start("--progress", "never", PLATE, *PLATE_WORDS, "--steps", "20000")
+        self.wait_for_steps(job)
+        os.kill(next(pid for pid in self.cluster.node(3).processes() if self.words_of(pid)[1:] == ["agent"]), signal.SIGKILL)
+        self.assertEqual(self.finish(job), 0, self.text("errors"))
+        self.assertIn("The way to the agent of node 2 on host 'node3' is gone (exit status", self.text("errors"))
+        if "digest" in self.text():  # else it was printed on node3
+            self.assertEqual(digest_of(self.text()), expected)
+        self.assert_nothing_left()
+
     def test_nodes_finish_without_the_launcher(self):
         job = self.start("-q", PLATE, *PLATE_WORDS, "--steps", "20000")
         self.wait_for_steps(job)
