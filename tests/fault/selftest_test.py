@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from launch_test import PFLIGHT, shm_objects
+from launch_test import PFLIGHT, job_name, shm_objects
 
 SCALE = float(os.environ.get("PHOENIX_TEST_SCALE", "1"))
 FIRST_SEED = int(os.environ.get("PHOENIX_TEST_SEED", "1"))
@@ -21,7 +21,7 @@ FAULTS = ("lost", "duplicated", "reordered", "damaged")
 
 class Messages(unittest.TestCase):
     def run_test(self, *words):
-        job = subprocess.Popen([PFLIGHT, "selftest", "messages", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        job = subprocess.Popen([PFLIGHT, "selftest", "messages", "--job", self.name, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
         try:
             out, err = job.communicate(timeout=PATIENCE)
@@ -89,10 +89,10 @@ class Messages(unittest.TestCase):
             self.assertEqual(done.stderr.count("\n"), 1)
 
     def setUp(self):
-        self.before = shm_objects("")
+        self.name = job_name(self._testMethodName[-20:])
 
     def tearDown(self):
-        self.assertEqual(shm_objects(""), self.before, "nothing may be left in /dev/shm")
+        self.assertEqual(shm_objects(self.name), [], "nothing may be left in /dev/shm")
 
 
 def main():

@@ -40,6 +40,7 @@ class Selftest : public Command {
         };
         text("-n,--members", members_, "N", "Members at the start (4; with nodes two for each)");
         text("--emulate-nodes", nodes_, "K", "On K nodes, emulated on this machine");
+        text("--job", job_, "ID", "Name of the job (else one is drawn)");
         messages_->add_flag("--calm", calm_, "Nobody joins, retires, moves or dies");
         messages_->add_flag("--timeline", timeline_, "Print what happens to the members");
         messages_->add_flag("-q,--quiet", quiet_, "No lines but the result");
@@ -114,6 +115,7 @@ class Selftest : public Command {
         add({"-n", members_.empty() ? fmt::format("{}", std::max<std::uint64_t>(4, 2 * nodes.value_or(1))) : members_});
         if (!nodes_.empty()) add({"--emulate-nodes", nodes_});
         add({"--local"});
+        if (!job_.empty()) add({"--job", job_});
         if (!calm_) add({"--chaos", chaos(test.messages)});
         if (timeline_) add({"--timeline"});
         if (quiet_) add({"-q"});
@@ -139,6 +141,7 @@ class Selftest : public Command {
     std::string seed_;
     std::string members_;
     std::string nodes_;
+    std::string job_;
     std::string plant_;
     bool json_{false};
     bool calm_{false};
