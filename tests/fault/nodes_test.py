@@ -423,7 +423,7 @@ class WrongUse(unittest.TestCase):
         self.check(["run", "-n", "4", "--chaos", "seed=1,ports=1", "true"], "--emulate-nodes 2")
 
     def test_an_agent_without_launcher_says_what_it_is(self):
-        self.check(["agent"], "pflight run --emulate-nodes")
+        self.check(["agent"], "is started by 'pflight run' on each node")
         self.check(["agent"], "cannot be read", text="hello\n")
         self.check(["agent"], "another version", text='{"type":"start","protocol":0}\n')
         self.assertNotIn("agent ", subprocess.run([PFLIGHT, "--help"], capture_output=True, text=True, check=True).stdout.split("examples")[0])
