@@ -9,42 +9,62 @@
 #include <algorithm>
 #include <csignal>
 #include <unistd.h>
-#include <vector>
 
 namespace phoenix {
 
 FaultWatch::FaultWatch(const MemberContext& context) noexcept
     : context_(&context), armed_(context.header().fault_count.load(std::memory_order_acquire) != 0) {}
 
-bool FaultWatch::meant(const FaultEntry& entry) const {
-    if (entry.target == fault_target_anybody) return true;
-    if (entry.target >= 0) return static_cast<std::uint32_t>(entry.target) == context_->slot;
-    const View view = context_->current_view();
+LivenessTable FaultWatch::liveness_of(const View& view) const {
     LivenessTable liveness{};
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state == MemberState::active &&
             (context_->is_port(slot) || !identity_of(context_->segment().member(slot)).alive()))
             liveness[slot] = Liveness::dead;
     }
-    if (entry.target == fault_target_coordinator) {
-        const auto coordinator = coordinator_of(view, liveness);
-        return coordinator && coordinator->value == context_->slot;
-    }
-    // Among those that execute something: a surplus member never starts a step and would never meet its fault.
-    std::vector<std::uint32_t> living;
-    std::size_t spared = 0;
+    return liveness;
+}
+
+FaultWatch::Candidates FaultWatch::candidates() const {
+    const View view = context_->current_view();
+    const LivenessTable liveness = liveness_of(view);
+    Candidates found;
+    std::size_t living = 0;
     for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
         if (view.members[slot].state != MemberState::active || liveness[slot] != Liveness::alive) continue;
         const bool works =
             slot == context_->slot || context_->segment().member(slot).steps.load(std::memory_order_relaxed) != 0;
-        if (works) living.push_back(slot);
-        spared += works ? 0 : 1;
+        if (works) found.slots.push_back(slot);
+        ++living;
     }
     // Chaos never takes the last one of the job: that of node 0, since others may go at the same moment.
     const bool others_elsewhere =
         context_->node() != home_node && context_->header().keepers_elsewhere.load(std::memory_order_acquire) != 0;
-    if (living.size() + spared < 2 && !others_elsewhere) return false;
-    return living[entry.pick % living.size()] == context_->slot;
+    found.would_be_missed = living < 2 && !others_elsewhere;
+    return found;
+}
+
+bool FaultWatch::meant(const FaultEntry& entry) const {
+    if (entry.target == fault_target_anybody) return true;
+    if (entry.target >= 0) return static_cast<std::uint32_t>(entry.target) == context_->slot;
+    if (entry.target == fault_target_coordinator) {
+        const View view = context_->current_view();
+        const auto coordinator = coordinator_of(view, liveness_of(view));
+        return coordinator && coordinator->value == context_->slot;
+    }
+    const Candidates found = candidates();
+    return !found.would_be_missed && found.slots[entry.pick % found.slots.size()] == context_->slot;
+}
+
+// One that would take the last member waits, and lets others pass: among them may be a join.
+bool FaultWatch::is_next(const FaultEntry& entry) const {
+    const auto faults = context_->segment().faults();
+    for (std::uint32_t after = entry.after; after != 0; after = faults[after - 1].after) {
+        const FaultEntry& before = faults[after - 1];
+        if (before.fired.load(std::memory_order_acquire) != 0) continue;
+        if (before.target != fault_target_picked || !candidates().would_be_missed) return false;
+    }
+    return true;
 }
 
 void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {
@@ -56,11 +76,10 @@ void FaultWatch::look(std::uint64_t step, std::uint64_t steps) {
         FaultEntry& entry = faults[index];
         if (entry.fired.load(std::memory_order_acquire) != 0) continue;
         left = true;
-        if (entry.after != 0 && faults[entry.after - 1].fired.load(std::memory_order_acquire) == 0) continue;
         const auto due = entry.step_fraction >= 0
                              ? static_cast<std::uint64_t>(entry.step_fraction * static_cast<double>(steps))
                              : entry.step;
-        if (step < due || !meant(entry)) continue;
+        if (step < due || !is_next(entry) || !meant(entry)) continue;
         std::uint32_t unfired = 0;
         if (!entry.fired.compare_exchange_strong(unfired, context_->slot + 1, std::memory_order_acq_rel)) continue;
         record_event(context_->segment(), EventKind::fault_fired, context_->slot, index);

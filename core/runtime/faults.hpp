@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace phoenix {
 
@@ -22,6 +23,16 @@ class FaultWatch {
 
   private:
     void look(std::uint64_t step, std::uint64_t steps);
+    /// Whom a fault that picks somebody may meet.
+    struct Candidates {
+        /// Those that execute something, this one among them: a surplus member never starts a step and would never meet
+        /// its fault.
+        std::vector<std::uint32_t> slots;
+        bool would_be_missed{};  ///< There is one member left, and nobody else who could go on.
+    };
+    [[nodiscard]] Candidates candidates() const;
+    [[nodiscard]] LivenessTable liveness_of(const View& view) const;
+    [[nodiscard]] bool is_next(const FaultEntry& entry) const;
     [[nodiscard]] bool meant(const FaultEntry& entry) const;
     void carry_out(const FaultEntry& entry);
 
