@@ -128,7 +128,7 @@ int run_messages_member(const MessagesTest& test) {
     const auto began_ns = runtime.once("began", [] { return boot_time_ns(); });
     domain.initialise([&](VNode& self) { program.begin(self); });
     domain.run(program.steps(), [&](VNode& self) { program.step(self); });
-    const bool good = domain.gather(program.totals(), [&](const Gathered<Totals>& parts) {
+    const bool all_good = domain.gather(program.totals(), [&](const Gathered<Totals>& parts) {
         Totals all;
         for (std::uint32_t v = 0; v < parts.vnodes(); ++v) all.add(parts[v](0));
         const double seconds = static_cast<double>(boot_time_ns() - began_ns) * 1e-9;
@@ -136,7 +136,7 @@ int run_messages_member(const MessagesTest& test) {
         std::fflush(stdout);
         return all.good();
     });
-    return good ? 0 : 1;
+    return all_good ? 0 : 1;
 }
 
 }  // namespace phoenix::pflight::selftest
