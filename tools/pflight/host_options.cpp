@@ -69,8 +69,9 @@ tl::expected<Environment, Failure> exported_variables(const std::vector<std::str
         const std::size_t equals = word.find('=');
         const std::string name = word.substr(0, equals);
         const bool is_name = !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
-                          std::all_of(name.begin(), name.end(),
-                                      [](unsigned char letter) { return std::isalnum(letter) != 0 || letter == '_'; });
+                             std::all_of(name.begin(), name.end(), [](unsigned char letter) {
+                                 return std::isalnum(letter) != 0 || letter == '_';
+                             });
         if (!is_name)
             return wrong_place(
                 fmt::format("-x {}: that is no name of a variable; write for example -x OMP_NUM_THREADS "
