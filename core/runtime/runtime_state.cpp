@@ -214,7 +214,9 @@ bool RuntimeState::is_our_turn(OnceCell& cell) const {
 
 std::string RuntimeState::do_once(const OnceCell& cell, const std::function<std::string()>& f) const {
     try {
-        return f();
+        std::string result = f();
+        std::fflush(stdout);  // once it is recorded nobody prints it again
+        return result;
     } catch (const Error& error) {
         context.fail(error.code(), error.what());
     } catch (const std::exception& error) {

@@ -6,7 +6,6 @@
 #include "support/digest.hpp"
 #include "support/launch.hpp"
 
-#include <cstdio>
 #include <cstring>
 #include <fmt/format.h>
 #include <phoenix/phoenix.hpp>
@@ -32,7 +31,6 @@ std::string digest_of(const phoenix::Gathered<double>& x) {
 void report(const cg::Options& options, const phoenix::RunResult& result, double residual, const std::string& digest) {
     fmt::print("iterations: {}\nrelative residual: {:.3e}\n", result.steps, residual);
     if (options.digest) fmt::print("digest: {}\n", digest);
-    std::fflush(stdout);
     if (options.tolerance > 0 && !result.stopped)
         throw phoenix::Error{phoenix::Errc::invalid_argument,
                              fmt::format("not converged to {} in {} iterations; raise --max-iterations or --tolerance",

@@ -9,7 +9,6 @@
 #include "support/output_file.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <fmt/format.h>
 #include <phoenix/phoenix.hpp>
 #include <vector>
@@ -159,7 +158,6 @@ void report(const Options& options, const Decomposition& grid, const phoenix::Ru
         text += fmt::format("digest: {}\n", digest.text());
     }
     fmt::print("{}", text);
-    std::fflush(stdout);
 }
 
 }  // namespace

@@ -73,14 +73,23 @@ def kill(pid):
 class Result:
     def __init__(self, command, status, out, err):
         self.command, self.status, self.out, self.err = command, status, out, err
+        self.killed = 0  # from outside
 
     def __str__(self):
         return f"{' '.join(self.command)}\nstatus {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}"
 
+    def deaths(self):
+        """How many members may have died, each just after it had printed and before that was recorded: another prints again."""
+        planned = sum(int(count) for word in self.command for count in re.findall(r"(?:kills|ports)=(\d+)", word))
+        return self.killed + planned + sum(1 for word in self.command if re.match("(kill|stop):", word))
+
+    def prints(self, text):
+        return any(self.out == text * (1 + again) for again in range(1 + self.deaths()))
+
     def line(self, name):
         """What follows `name: `; it must be printed exactly once."""
         values = re.findall(rf"^{name}: (.*)$", self.out, re.MULTILINE)
-        require(len(values) == 1, f"'{name}:' was printed {len(values)} times\n{self}")
+        require(1 <= len(values) <= 1 + self.deaths() and len(set(values)) == 1, f"'{name}:' was printed {len(values)} times\n{self}")
         return values[0]
 
 
@@ -180,7 +189,7 @@ def plate_survives_with_a_tolerance(examples):
     require("tolerance reached" in alone.out, f"it should have stopped by itself\n{alone}")
     for faults in KILLS.values():
         result = examples.good(4, faults, *words)
-        require(result.out == alone.out, f"wanted\n{alone}\ngot\n{result}")
+        require(result.prints(alone.out), f"wanted\n{alone}\ngot\n{result}")
 
 
 def plate_survives_a_stopped_member(examples):
@@ -225,7 +234,7 @@ def examples_survive_everything_on_several_nodes(examples):
             for seed in seeds(10):
                 print(f"{words[0]}, seed {seed}", flush=True)
                 result = examples.good(6, ["--emulate-nodes", "3", "--chaos", f"seed={seed},{EVERYTHING},ports=2"], *words)
-                require(result.out == alone.out, f"seed {seed}: wanted\n{alone}\ngot\n{result}")
+                require(result.prints(alone.out), f"seed {seed}: wanted\n{alone}\ngot\n{result}")
 
 
 def a_node_may_lose_all_its_members(examples):
@@ -259,7 +268,7 @@ def examples_may_move_at_every_step(examples):
             alone = examples.alone(*words)
             for options in ([], ["--chaos", "seed=5,kills=2,joins=2,retires=1"]):
                 result = examples.good(3, ["--always-move", *options], *words)
-                require(result.out == alone.out, f"wanted\n{alone}\ngot\n{result}")
+                require(result.prints(alone.out), f"wanted\n{alone}\ngot\n{result}")
 
 
 def cg_survives_joins_retirements_and_moves(examples):
@@ -270,7 +279,7 @@ def cg_survives_joins_retirements_and_moves(examples):
         for seed in seeds(6):
             print(f"seed {seed}", flush=True)
             result = examples.good(3, ["--chaos", f"seed={seed},{EVERYTHING}"], *words)
-            require(result.out == alone.out, f"seed {seed}: wanted\n{alone}\ngot\n{result}")
+            require(result.prints(alone.out), f"seed {seed}: wanted\n{alone}\ngot\n{result}")
 
 
 def plate_survives_kills_from_outside(examples):
@@ -292,6 +301,7 @@ def plate_survives_kills_from_outside(examples):
             if len(members) + kills == 4 and kill(chance.choice(members)):
                 kills += 1
         result = examples.finish(*started)
+        result.killed = kills
         require(result.status == 0 and result.line("digest") == wanted,
                 f"seed {seed}, {kills} kills: wanted digest {wanted}\n{result}")
         print(f"seed {seed}: {kills} kills", flush=True)
@@ -322,7 +332,7 @@ def cg_is_the_same_for_all_members(examples):
                     runs += [(4, KILLS["one and the coordinator"]), (4, KILLS["three of four"])]
                 for members, faults in runs:
                     result = examples.good(members, faults, *words)
-                    require(result.out == alone.out, f"wanted\n{alone}\ngot\n{result}")
+                    require(result.prints(alone.out), f"wanted\n{alone}\ngot\n{result}")
 
 
 def two_programs_may_share_a_checkpoint_directory(examples):

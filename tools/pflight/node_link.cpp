@@ -155,6 +155,15 @@ void NodeLink::remote_agent_ended(const std::string& how, NodeNews& news) {
                           1};
         return;
     }
+    if (address_ == 0) {
+        ending_ =
+            Verdict{Outcome::failed, Errc::system,
+                    fmt::format("The way to the agent of node {} on host '{}' was lost ({}) before others knew how "
+                                "to reach the node; run the job again.",
+                                node_, place_.host, how),
+                    1};
+        return;
+    }
     lost_ = true;
     ending_ = Verdict{
         Outcome::failed, Errc::member_lost,

@@ -42,7 +42,8 @@ class Runtime {
     Space space(std::string_view name, const SpaceOptions& options);
 
     /// Runs `f` in one member only; its result (void, string or trivially copyable) is recorded and given to all, also
-    /// to those that come later. Repeated only if that member died before recording. Not inside a step.
+    /// to those that come later. Repeated only if that member died before recording: what `f` does outside, e.g. a line
+    /// it prints, is then there twice, but is never missing (stdout is flushed before). Not inside a step.
     template <typename F>
     auto once(std::string_view name, F&& f) {
         using R = std::invoke_result_t<F>;
