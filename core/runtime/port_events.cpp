@@ -30,18 +30,18 @@ void PortProcess::refused(const Refusal&) {
 }
 
 // Large payloads are read straight into shared memory.
-Placement PortProcess::place(NodeId, const Incoming& incoming) {
+Landing PortProcess::place(NodeId, const Incoming& incoming) {
     const auto type = static_cast<FrameType>(incoming.type);
     const bool large_record = type == FrameType::record && incoming.size > chunk_payload_max;
-    if (!large_record && type != FrameType::state) return Placement::transient();
+    if (!large_record && type != FrameType::state) return Landing::transient();
     auto extent = pool_.allocate(incoming.size, ExtentKind::payload);
     if (!extent) {
         context_.fail_quietly(extent.error().code, extent.error().sentence);
-        return Placement::transient();
+        return Landing::transient();
     }
     std::byte* const address = pool_.data(*extent);
     placed_[address] = *extent;
-    return Placement::at(address);
+    return Landing::at(address);
 }
 
 void PortProcess::withdrawn(NodeId, std::byte* address) {
