@@ -32,7 +32,7 @@ std::vector<PlacementMember> shown_members(std::span<const Member> members) {
 
 Owners place_in_runs(const PlacementTask& task) {
     RunPlacement runs{task.orphans.size(), task.adopters};
-    Owners owners(task.orphans.size());
+    Owners owners(task.count);
     for (MemberSlot& owner : owners) owner = runs.next();
     return owners;
 }
@@ -40,8 +40,8 @@ Owners place_in_runs(const PlacementTask& task) {
 Owners place_on_ring(const PlacementRule& rule, const PlacementTask& task) {
     const Ring ring{rule.ring_tokens, ring_members(task.adopters)};
     Owners owners;
-    owners.reserve(task.orphans.size());
-    for (const VNodeId orphan : task.orphans) owners.push_back(ring.owner_of(orphan));
+    owners.reserve(task.count);
+    for (const VNodeId orphan : task.orphans.first(task.count)) owners.push_back(ring.owner_of(orphan));
     return owners;
 }
 
@@ -50,8 +50,8 @@ tl::expected<Owners, PlacementFault> place_as_application_says(const PlacementRu
     if (!wanted) return tl::unexpected(wanted.error());
     std::vector<std::uint32_t> instead;  // asked for only if it is needed
     Owners owners;
-    owners.reserve(task.orphans.size());
-    for (const VNodeId orphan : task.orphans) {
+    owners.reserve(task.count);
+    for (const VNodeId orphan : task.orphans.first(task.count)) {
         const MemberSlot slot = task.everybody[(*wanted)[orphan.value]].slot;
         const bool adopts = std::any_of(task.adopters.begin(), task.adopters.end(),
                                         [&](const Adopter& adopter) { return adopter.slot == slot; });

@@ -48,9 +48,11 @@ struct PlacementTask {
     std::span<const std::uint32_t> numa_of{};
     std::span<const Adopter> adopters{};   ///< Who may get them, oldest first; not empty.
     std::span<const Adopter> everybody{};  ///< And those who will take part, but cannot go on with these at once.
+    std::size_t count{};                   ///< Owners that are wanted now, of the first orphans; the rest comes later.
 };
-/// Owner of each orphan, one of the adopters. A ring and a custom placement give what belongs to one of `everybody` who
-/// is no adopter to the adopter it would belong to without the others. A rule that is not known places as block.
+/// Owners of the first orphans, each one of the adopters. A ring and a custom placement give what belongs to one of
+/// `everybody` who is no adopter to the adopter it would belong to without the others. A rule that is not known places
+/// as block.
 [[nodiscard]] tl::expected<std::vector<MemberSlot>, PlacementFault> place(const PlacementRule& rule,
                                                                           const PlacementTask& task);
 

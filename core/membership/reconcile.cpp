@@ -350,14 +350,16 @@ class Reassigning {
         std::vector<VNodeId> orphans;
         for (const Orphan& orphan : census.orphans) orphans.push_back(orphan.vnode);
         const DomainObservation& domain = observation_.domains[index];
+        const std::size_t count =
+            std::min(orphans.size(),
+                     observation_.reassign_max - std::min(observation_.reassign_max, decision_.reassigns.size()));
         const auto owners = phoenix::place(domain.rule, {static_cast<std::uint32_t>(domain.words.size()), orphans,
-                                                         census.numa_of, adopters, everybody});
+                                                         census.numa_of, adopters, everybody, count});
         if (!owners) {
             decision_.misplaced = Misplaced{index, owners.error()};
             return;
         }
-        for (std::size_t i = 0; i < orphans.size(); ++i) {
-            if (decision_.reassigns.size() >= observation_.reassign_max) return;
+        for (std::size_t i = 0; i < count; ++i) {
             const Orphan& orphan = census.orphans[i];
             decision_.reassigns.push_back(
                 Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by((*owners)[i])});

@@ -69,7 +69,7 @@ struct Custom {
     explicit Custom(PlacementFunction f) : function(std::move(f)) {}
     [[nodiscard]] tl::expected<std::vector<MemberSlot>, PlacementFault> place_among(std::size_t adopters) const {
         const PlacementRule rule{PlacementKind::custom, 0, &function};
-        return place(rule, {4, orphans, {}, std::span{everybody}.first(adopters), everybody});
+        return place(rule, {4, orphans, {}, std::span{everybody}.first(adopters), everybody, orphans.size()});
     }
     [[nodiscard]] std::string fault() const {
         const auto placed = place_among(2);

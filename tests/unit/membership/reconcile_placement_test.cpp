@@ -18,7 +18,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing_tools::Node;
 
-constexpr std::size_t vnode_count = 60;
+constexpr std::size_t placed_vnode_count = 60;
 
 /// Dealt out like cards.
 const PlacementFunction dealt = [](std::uint32_t vnodes, std::span<const PlacementMember> members) {
@@ -27,13 +27,13 @@ const PlacementFunction dealt = [](std::uint32_t vnodes, std::span<const Placeme
     return positions;
 };
 
-struct Rule {
+struct NamedRule {
     const char* name;
     PlacementRule rule;
-    friend std::ostream& operator<<(std::ostream& out, const Rule& rule) { return out << rule.name; }
+    friend std::ostream& operator<<(std::ostream& out, const NamedRule& rule) { return out << rule.name; }
 };
 
-void join(Node& node, std::uint32_t slot, std::uint64_t ticket) {
+void join_bound(Node& node, std::uint32_t slot, std::uint64_t ticket) {
     node.join(slot, ticket);
     node.published[slot].taking = 1;
     node.published[slot].numa = 1 + slot % 2;
@@ -41,17 +41,17 @@ void join(Node& node, std::uint32_t slot, std::uint64_t ticket) {
 
 /// Three members in `slots`, oldest first, all VNodes placed and executed.
 Node started(const PlacementRule& rule, std::array<std::uint32_t, 3> slots = {0, 1, 2}) {
-    Node node{vnode_count};
+    Node node{placed_vnode_count};
     node.rule = rule;
     node.expected = 3;
     node.balance = true;
-    for (std::uint32_t i = 0; i < 3; ++i) join(node, slots.at(i), i);
+    for (std::uint32_t i = 0; i < 3; ++i) join_bound(node, slots.at(i), i);
     node.settle(slots[0]);
     node.activate_all();
     return node;
 }
 
-void go_on(Node& node, std::uint32_t coordinator) {
+void let_go_on(Node& node, std::uint32_t coordinator) {
     for (int round = 0; round < 3; ++round) {
         node.settle(coordinator);
         node.activate_all();
@@ -59,7 +59,7 @@ void go_on(Node& node, std::uint32_t coordinator) {
     }
 }
 
-class ReconcilePlacement : public testing::TestWithParam<Rule> {
+class ReconcilePlacement : public testing::TestWithParam<NamedRule> {
   protected:
     static void expect_settled(const Node& node, std::uint32_t coordinator, const std::set<std::uint32_t>& members) {
         for (const std::uint32_t owner : node.owners()) EXPECT_TRUE(members.contains(owner)) << "owner " << owner;
@@ -74,19 +74,19 @@ TEST_P(ReconcilePlacement, WhatIsPlacedFirstNeedsNoMoves) {
 }
 
 TEST_P(ReconcilePlacement, BatchesEndWhereOneDecisionDoes) {
-    Node node{vnode_count};
+    Node node{placed_vnode_count};
     node.rule = GetParam().rule;
     node.expected = 3;
     node.balance = true;
     node.reassign_max = 7;
-    for (std::uint32_t slot = 0; slot < 3; ++slot) join(node, slot, slot);
+    for (std::uint32_t slot = 0; slot < 3; ++slot) join_bound(node, slot, slot);
     node.settle(0);
     EXPECT_EQ(node.owners(), started(GetParam().rule).owners());
 }
 
 TEST_P(ReconcilePlacement, ANewcomerGetsItsShareOnceItTakesStepsAndNoSooner) {
     Node node = started(GetParam().rule);
-    join(node, 3, 9);
+    join_bound(node, 3, 9);
     node.published[3].taking = 0;
     node.settle(0);
     EXPECT_THAT(node.decide_for(0).moves,
@@ -94,7 +94,7 @@ TEST_P(ReconcilePlacement, ANewcomerGetsItsShareOnceItTakesStepsAndNoSooner) {
                                              testing::Property(&MoveRequest::receiver, testing::Ne(MemberSlot{3})))));
     EXPECT_TRUE(node.decide_for(0).balance_waits);
     node.published[3].taking = 1;
-    go_on(node, 0);
+    let_go_on(node, 0);
     expect_settled(node, 0, {0, 1, 2, 3});
     const std::vector<std::uint32_t> owners = node.owners();
     EXPECT_GT(std::count(owners.begin(), owners.end(), 3U), 0);
@@ -105,7 +105,7 @@ TEST_P(ReconcilePlacement, OneThatDrainsEndsWithNothing) {
     node.published[1].retire_wanted = true;
     node.settle(0);
     ASSERT_EQ(node.view.at(MemberSlot{1}).state, MemberState::draining);
-    go_on(node, 0);
+    let_go_on(node, 0);
     expect_settled(node, 0, {0, 2});
 }
 
@@ -119,7 +119,7 @@ TEST_P(ReconcilePlacement, VNodesOfTheDeadGoOnAndNoOthersChangeHandsAtOnce) {
         if (before[v] == 1) continue;
         EXPECT_EQ(adopted[v], before[v]) << "VNode " << v;
     }
-    go_on(node, 0);
+    let_go_on(node, 0);
     expect_settled(node, 0, {0, 2});
 }
 
@@ -138,7 +138,7 @@ TEST_P(ReconcilePlacement, EveryStepOfAJoinAndADrainCanBeTheLastOfItsCoordinator
     std::vector<std::uint32_t> wanted;
     for (int steps = 0; steps < 6; ++steps) {
         Node node = started(GetParam().rule);
-        join(node, 3, 9);
+        join_bound(node, 3, 9);
         node.published[1].retire_wanted = true;
         for (int step = 0; step < steps; ++step) {
             Decision decision = node.decide_for(0);
@@ -150,8 +150,8 @@ TEST_P(ReconcilePlacement, EveryStepOfAJoinAndADrainCanBeTheLastOfItsCoordinator
         }
         node.liveness[0] = Liveness::dead;
         for (int round = 0; round < 3; ++round) {
-            go_on(node, 1);  // whoever of the two coordinates
-            go_on(node, 2);
+            let_go_on(node, 1);  // whoever of the two coordinates
+            let_go_on(node, 2);
         }
         expect_settled(node, 2, {2, 3});
     }
@@ -161,16 +161,17 @@ TEST_P(ReconcilePlacement, EveryStepOfAJoinAndADrainCanBeTheLastOfItsCoordinator
 TEST_P(ReconcilePlacement, WhoGetsWhatDoesNotDependOnSlots) {
     Node node = started(GetParam().rule);
     const std::array<std::uint32_t, 3> slots{104, 7, 52};
-    Node other{vnode_count};
-    other.rule = GetParam().rule;
-    other.expected = 3;
+    Node permuted{placed_vnode_count};
+    permuted.rule = GetParam().rule;
+    permuted.expected = 3;
     for (std::uint32_t i = 0; i < 3; ++i) {
-        join(other, slots.at(i), i);
-        other.published.at(slots.at(i)).numa = node.published.at(i).numa;
+        join_bound(permuted, slots.at(i), i);
+        permuted.published.at(slots.at(i)).numa = node.published.at(i).numa;
     }
-    other.settle(slots[0]);
+    permuted.settle(slots[0]);
     const std::vector<std::uint32_t> owners = node.owners();
-    for (std::size_t v = 0; v < owners.size(); ++v) EXPECT_EQ(other.owners()[v], slots.at(owners[v])) << "VNode " << v;
+    for (std::size_t v = 0; v < owners.size(); ++v)
+        EXPECT_EQ(permuted.owners()[v], slots.at(owners[v])) << "VNode " << v;
 }
 
 // The service asks for balance until there is nothing to do, and then not before the next view.
@@ -178,33 +179,33 @@ TEST_P(ReconcilePlacement, WhatSomebodyMovedByHandStaysUntilBalanceIsAskedForAga
     Node node = started(GetParam().rule);
     node.balance = false;
     const DirectoryWord word{node.words[0].load()};
-    const MemberSlot other{word.owner() == MemberSlot{0} ? 1U : 0U};
-    node.words[0] = word.given_to(other).activated().bits;
+    const MemberSlot receiver{word.owner() == MemberSlot{0} ? 1U : 0U};
+    node.words[0] = word.given_to(receiver).activated().bits;
     EXPECT_TRUE(node.decide_for(0).nothing());
     node.balance = true;
-    join(node, 3, 9);
-    go_on(node, 0);
+    join_bound(node, 3, 9);
+    let_go_on(node, 0);
     expect_settled(node, 0, {0, 1, 2, 3});
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, ReconcilePlacement,
-                         testing::Values(Rule{"block", {}}, Rule{"ring", {PlacementKind::ring, 32}},
-                                         Rule{"topology", {PlacementKind::topology}},
-                                         Rule{"custom", {PlacementKind::custom, 0, &dealt}}),
+                         testing::Values(NamedRule{"block", {}}, NamedRule{"ring", {PlacementKind::ring, 32}},
+                                         NamedRule{"topology", {PlacementKind::topology}},
+                                         NamedRule{"custom", {PlacementKind::custom, 0, &dealt}}),
                          [](const auto& instance) { return instance.param.name; });
 
 TEST(ReconcileRing, EveryVNodeIsWhereTheRingOfThoseWhoStayHasIt) {
     Node node = started({PlacementKind::ring, 16});
-    join(node, 3, 9);
+    join_bound(node, 3, 9);
     node.published[0].retire_wanted = true;
     node.settle(0);
-    go_on(node, 1);
+    let_go_on(node, 1);
     std::vector<RingMember> members;
     for (const std::uint32_t slot : {1U, 2U, 3U}) {
         members.push_back({MemberSlot{slot}, node.view.at(MemberSlot{slot}).order});
     }
     const Ring ring{16, members};
-    for (std::uint32_t v = 0; v < vnode_count; ++v) {
+    for (std::uint32_t v = 0; v < placed_vnode_count; ++v) {
         EXPECT_EQ(node.owners()[v], ring.owner_of(VNodeId{v}).value) << "VNode " << v;
     }
 }
@@ -213,7 +214,7 @@ TEST(ReconcileTopology, NeighboursAreKeptInOneNumaDomain) {
     const Node node = started({PlacementKind::topology});  // slots 0 and 2 in one, 1 in the other
     std::vector<std::uint32_t> wanted(40, 0);
     std::fill(wanted.begin() + 20, wanted.end(), 2);
-    wanted.resize(vnode_count, 1);
+    wanted.resize(placed_vnode_count, 1);
     EXPECT_EQ(node.owners(), wanted);
 }
 
@@ -234,19 +235,20 @@ TEST(ReconcileCustom, TheDeadAreAdoptedBeforeThePlacementIsKnown) {
     EXPECT_THAT(node.owners(), Each(testing::AnyOf(0U, 2U)));
     EXPECT_TRUE(node.decide_for(0).balance_waits);
     node.rule.function = &dealt;
-    go_on(node, 0);
-    for (std::size_t v = 0; v < vnode_count; ++v) EXPECT_EQ(node.owners()[v], v % 2 == 0 ? 0U : 2U) << "VNode " << v;
+    let_go_on(node, 0);
+    for (std::size_t v = 0; v < placed_vnode_count; ++v)
+        EXPECT_EQ(node.owners()[v], v % 2 == 0 ? 0U : 2U) << "VNode " << v;
 }
 
 TEST(ReconcileCustom, AResultThatCannotBeUsedIsReportedAndChangesNothing) {
     const PlacementFunction wrong = [](std::uint32_t vnodes, std::span<const PlacementMember> members) {
         return std::vector<std::uint32_t>(vnodes, static_cast<std::uint32_t>(members.size()));
     };
-    Node node{vnode_count};
+    Node node{placed_vnode_count};
     node.rule = {PlacementKind::custom, 0, &wrong};
     node.expected = 2;
-    join(node, 0, 0);
-    join(node, 1, 1);
+    join_bound(node, 0, 0);
+    join_bound(node, 1, 1);
     node.carry_out(node.decide_for(0));  // the first view
     const Decision first = node.decide_for(0);
     ASSERT_TRUE(first.misplaced);

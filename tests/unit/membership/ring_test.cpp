@@ -9,48 +9,49 @@
 namespace phoenix {
 namespace {
 
-constexpr std::uint32_t vnodes = 20'000;
+constexpr std::uint32_t ring_vnode_count = 20'000;
 
-std::vector<RingMember> members_of(std::uint32_t count, std::uint64_t first_seniority) {
+std::vector<RingMember> members_on_ring(std::uint32_t count, std::uint64_t first_seniority) {
     std::vector<RingMember> members;
     for (std::uint32_t i = 0; i < count; ++i) members.push_back({MemberSlot{i}, first_seniority + i});
     return members;
 }
 
-std::vector<MemberSlot> owners_on(const Ring& ring) {
+std::vector<MemberSlot> owners_by(const Ring& ring) {
     std::vector<MemberSlot> owners;
-    for (std::uint32_t v = 0; v < vnodes; ++v) owners.push_back(ring.owner_of(VNodeId{v}));
+    for (std::uint32_t v = 0; v < ring_vnode_count; ++v) owners.push_back(ring.owner_of(VNodeId{v}));
     return owners;
 }
 
 TEST(Ring, OnlyWhatGoesToOneWhoComesMoves) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         const std::uint32_t count = 1 + static_cast<std::uint32_t>(seed % 9);
-        std::vector<RingMember> members = members_of(count + 1, seed * 100);
+        std::vector<RingMember> members = members_on_ring(count + 1, seed * 100);
         const RingMember newcomer = members.back();
-        const std::vector<MemberSlot> with = owners_on(Ring{64, members});
+        const std::vector<MemberSlot> with = owners_by(Ring{64, members});
         members.pop_back();
-        const std::vector<MemberSlot> without = owners_on(Ring{64, members});
+        const std::vector<MemberSlot> without = owners_by(Ring{64, members});
         std::uint32_t moved = 0;
-        for (std::uint32_t v = 0; v < vnodes; ++v) {
+        for (std::uint32_t v = 0; v < ring_vnode_count; ++v) {
             if (with[v] == without[v]) continue;
             EXPECT_EQ(with[v], newcomer.slot) << "VNode " << v << " moved between others, seed " << seed;
             ++moved;
         }
         // Its share, give or take what 64 tokens leave to chance.
-        EXPECT_NEAR(static_cast<double>(moved) / vnodes, 1.0 / (count + 1), 0.6 / (count + 1)) << "seed " << seed;
+        EXPECT_NEAR(static_cast<double>(moved) / ring_vnode_count, 1.0 / (count + 1), 0.6 / (count + 1))
+            << "seed " << seed;
     }
 }
 
 TEST(Ring, OfOneWhoGoesEverybodyGetsAPartAndNothingElseMoves) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        std::vector<RingMember> members = members_of(6, seed * 1000);
-        const std::vector<MemberSlot> before = owners_on(Ring{128, members});
+        std::vector<RingMember> members = members_on_ring(6, seed * 1000);
+        const std::vector<MemberSlot> before = owners_by(Ring{128, members});
         const MemberSlot dead = members[seed % 6].slot;
         members.erase(members.begin() + static_cast<std::ptrdiff_t>(seed % 6));
-        const std::vector<MemberSlot> after = owners_on(Ring{128, members});
+        const std::vector<MemberSlot> after = owners_by(Ring{128, members});
         std::map<std::uint32_t, std::uint32_t> heirs;
-        for (std::uint32_t v = 0; v < vnodes; ++v) {
+        for (std::uint32_t v = 0; v < ring_vnode_count; ++v) {
             if (before[v] == dead) {
                 ++heirs[after[v].value];
             } else {
@@ -63,17 +64,17 @@ TEST(Ring, OfOneWhoGoesEverybodyGetsAPartAndNothingElseMoves) {
 
 TEST(Ring, TheOrderOfMembersDoesNotMatter) {
     std::mt19937_64 random{5};
-    std::vector<RingMember> members = members_of(7, 3);
-    const std::vector<MemberSlot> wanted = owners_on(Ring{16, members});
+    std::vector<RingMember> members = members_on_ring(7, 3);
+    const std::vector<MemberSlot> wanted = owners_by(Ring{16, members});
     for (int round = 0; round < 10; ++round) {
         std::shuffle(members.begin(), members.end(), random);
-        EXPECT_EQ(owners_on(Ring{16, members}), wanted);
+        EXPECT_EQ(owners_by(Ring{16, members}), wanted);
     }
 }
 
 // What belongs to whom must not change between builds and machines: members of one job may be of several.
 TEST(Ring, SaysTheSameOnEveryMachine) {
-    const Ring ring{8, members_of(3, 0)};
+    const Ring ring{8, members_on_ring(3, 0)};
     std::vector<std::uint32_t> owners;
     for (std::uint32_t v = 0; v < 8; ++v) owners.push_back(ring.owner_of(VNodeId{v}).value);
     EXPECT_EQ(owners, (std::vector<std::uint32_t>{2, 2, 1, 0, 2, 0, 0, 0}));
@@ -84,18 +85,18 @@ TEST(Ring, WithManyTokensTheSharesAreNearlyEqual) {
     for (std::uint64_t seed = 0; seed < 30; ++seed) {
         const std::uint32_t count = 2 + static_cast<std::uint32_t>(seed % 15);
         std::map<std::uint32_t, std::uint32_t> loads;
-        for (const MemberSlot owner : owners_on(Ring{128, members_of(count, seed * 77)})) ++loads[owner.value];
+        for (const MemberSlot owner : owners_by(Ring{128, members_on_ring(count, seed * 77)})) ++loads[owner.value];
         EXPECT_EQ(loads.size(), count);
-        const auto most = std::max_element(loads.begin(), loads.end(),
-                                           [](const auto& a, const auto& b) { return a.second < b.second; });
-        worst = std::max(worst, static_cast<double>(most->second) * count / vnodes);
+        const auto most = std::max_element(
+            loads.begin(), loads.end(), [](const auto& less, const auto& more) { return less.second < more.second; });
+        worst = std::max(worst, static_cast<double>(most->second) * count / ring_vnode_count);
     }
     RecordProperty("largest_share_over_mean_percent", static_cast<int>(worst * 100));
     EXPECT_LT(worst, 1.4);
 }
 
 TEST(Ring, OneTokenSuffices) {
-    const Ring ring{1, members_of(1, 9)};
+    const Ring ring{1, members_on_ring(1, 9)};
     for (std::uint32_t v = 0; v < 1000; ++v) EXPECT_EQ(ring.owner_of(VNodeId{v}), MemberSlot{0});
 }
 
