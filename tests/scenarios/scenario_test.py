@@ -264,6 +264,17 @@ def topology_placement():
             expect(last.count("0") in (9, 10) or last.count("1") in (9, 10), "three of five members have three fifths", last)
 
 
+def restart_with_another_placement():
+    wanted = good(SCENARIO, "ring", "8", "60", members=1)
+    with folder() as base:
+        good("--checkpoint", base, "--checkpoint-every", "7", "--placement", "ring", SCENARIO, "ring", "8", "60", members=3)
+        for path in sorted(pathlib.Path(base, "ring").iterdir())[1:]:
+            shutil.rmtree(path)
+        for placement in ("block", "topology", "ring:9"):
+            got = good("--restart", base, "--placement", placement, SCENARIO, "ring", "8", "60", members=3)
+            expect(got == wanted, f"{placement}: {got} instead of {wanted}")
+
+
 # --- wrong use: one sentence, exit status 1
 
 def refuse(words, sentence, members=3, status=1):
@@ -321,6 +332,7 @@ CASES = {
     "CustomPlacementSurvivesChaos": same_under_chaos("dealt-ring", count=12),
     "RingPlacement": ring_placement,
     "TopologyPlacement": topology_placement,
+    "RestartWithAnotherPlacement": restart_with_another_placement,
     "MisplacedVNode": refused("misplaced", r"The application's placement of domain 'd' places VNode 5 on position \d of \d members; return positions from 0 to \d\."),
     "PlacementThrows": refused("placement-throws", r"The application's placement of domain 'd' threw 'the map is lost'; let it return a position"),
     "RingWithoutTokens": refused("no-tokens", r"Domain 'd': its placement has 0 tokens per member; a ring has 1 to 4096"),

@@ -40,9 +40,10 @@ TEST(NumaPlacement, OrphansStayInTheNumaDomainOfTheirNeighboursWhileThatIsEven) 
                        {adopter(0, 1, 2), adopter(1, 2, 2), adopter(3, 2, 2)}),
                 ElementsAre(0, 1))
         << "one each: the one beside domain 1 goes there";
-    // Nobody below, domain 2 above.
-    EXPECT_THAT(placed({0, 1}, {numa_nobody, numa_nobody, 2, 1}, {adopter(0, 1, 1), adopter(1, 2, 1)}),
-                ElementsAre(0, 1));
+    // Each goes where its neighbour is; the member of domain 3 has enough.
+    const std::vector<Adopter> three{adopter(0, 1, 1), adopter(1, 2, 1), adopter(2, 3, 9)};
+    EXPECT_THAT(placed({1, 5}, {2, numa_nobody, 3, 3, 1, numa_nobody, 3}, three), ElementsAre(1, 0)) << "below";
+    EXPECT_THAT(placed({0, 3}, {numa_nobody, 2, 3, numa_nobody, 1}, three), ElementsAre(1, 0)) << "above";
 }
 
 TEST(NumaPlacement, BatchesGiveTheSameAsAllAtOnce) {

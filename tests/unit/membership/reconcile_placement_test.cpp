@@ -39,14 +39,14 @@ void join_bound(Node& node, std::uint32_t slot, std::uint64_t ticket) {
     node.published[slot].numa = 1 + slot % 2;
 }
 
-/// Three members in `slots`, oldest first, all VNodes placed and executed.
-Node started(const PlacementRule& rule, std::array<std::uint32_t, 3> slots = {0, 1, 2}) {
+/// Three members, the oldest in slot 0, all VNodes placed and executed.
+Node started(const PlacementRule& rule, bool balance = true) {
     Node node{placed_vnode_count};
     node.rule = rule;
     node.expected = 3;
-    node.balance = true;
-    for (std::uint32_t i = 0; i < 3; ++i) join_bound(node, slots.at(i), i);
-    node.settle(slots[0]);
+    node.balance = balance;
+    for (std::uint32_t slot = 0; slot < 3; ++slot) join_bound(node, slot, slot);
+    node.settle(0);
     node.activate_all();
     return node;
 }
@@ -69,7 +69,8 @@ class ReconcilePlacement : public testing::TestWithParam<NamedRule> {
 };
 
 TEST_P(ReconcilePlacement, WhatIsPlacedFirstNeedsNoMoves) {
-    const Node node = started(GetParam().rule);
+    Node node = started(GetParam().rule, false);
+    node.balance = true;
     expect_settled(node, 0, {0, 1, 2});
 }
 
@@ -208,6 +209,15 @@ TEST(ReconcileRing, EveryVNodeIsWhereTheRingOfThoseWhoStayHasIt) {
     for (std::uint32_t v = 0; v < placed_vnode_count; ++v) {
         EXPECT_EQ(node.owners()[v], ring.owner_of(VNodeId{v}).value) << "VNode " << v;
     }
+}
+
+TEST(ReconcileRing, OfTheDeadEverybodyGetsWhatTheRingSaysAndNothingElseMoves) {
+    Node node = started({PlacementKind::ring, 16});
+    node.balance = false;
+    node.liveness[1] = Liveness::dead;
+    node.settle(0);
+    node.balance = true;
+    EXPECT_TRUE(node.decide_for(0).nothing());
 }
 
 TEST(ReconcileTopology, NeighboursAreKeptInOneNumaDomain) {
