@@ -2,12 +2,15 @@
 
 #include "control/attachment.hpp"
 #include "membership/directory.hpp"
+#include "membership/placement_rule.hpp"
+#include "membership/ring.hpp"
 #include "memory/extent_pool.hpp"
 #include "runtime/fiber.hpp"
 
 #include <benchmark/benchmark.h>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <phoenix/phoenix.hpp>
 #include <random>
@@ -52,6 +55,52 @@ void directory_lookup_rival_hash_map(benchmark::State& state) {
     }
 }
 BENCHMARK(directory_lookup_rival_hash_map);
+
+// --- placement: who owns a VNode on a ring of 16 members, and the plan of moves when a seventeenth comes
+
+std::vector<phoenix::RingMember> ring_members() {
+    std::vector<phoenix::RingMember> members;
+    for (std::uint32_t slot = 0; slot < 16; ++slot) members.push_back({phoenix::MemberSlot{slot}, slot});
+    return members;
+}
+
+void ring_owner(benchmark::State& state) {
+    const phoenix::Ring ring{phoenix::ring_tokens_default, ring_members()};
+    std::uint32_t vnode = 0;
+    for (auto _ : state) benchmark::DoNotOptimize(ring.owner_of(phoenix::VNodeId{vnode++}));
+}
+BENCHMARK(ring_owner);
+
+void ring_owner_rival_map(benchmark::State& state) {
+    std::map<std::uint64_t, std::uint32_t> ring;
+    std::mt19937_64 engine{7};
+    for (std::uint32_t point = 0; point < 16 * phoenix::ring_tokens_default; ++point) ring[engine()] = point % 16;
+    for (auto _ : state) {
+        const auto at = ring.lower_bound(engine());
+        benchmark::DoNotOptimize(at == ring.end() ? ring.begin()->second : at->second);
+    }
+}
+BENCHMARK(ring_owner_rival_map);
+
+void plan_of_a_join(benchmark::State& state) {
+    constexpr std::uint32_t vnodes = 1'000'000;
+    const auto kind = static_cast<phoenix::PlacementKind>(state.range(0));
+    const phoenix::PlacementRule rule{kind, phoenix::ring_tokens_default};
+    std::vector<phoenix::Adopter> adopters;
+    std::vector<phoenix::BalanceMember> members;
+    for (std::uint32_t slot = 0; slot < 17; ++slot) {
+        if (slot < 16) adopters.push_back({phoenix::MemberSlot{slot}, 0, slot, 1 + slot % 2});
+        members.push_back({phoenix::MemberSlot{slot}, true, true, slot, 1 + slot % 2});
+    }
+    std::vector<phoenix::VNodeId> all(vnodes);
+    for (std::uint32_t v = 0; v < vnodes; ++v) all[v] = phoenix::VNodeId{v};
+    const std::vector<std::uint32_t> nobody(vnodes, ~0U);
+    const auto owners = phoenix::place(rule, {vnodes, all, nobody, adopters, adopters, vnodes});
+    std::size_t moves = 0;
+    for (auto _ : state) moves = phoenix::plan_moves(rule, *owners, members)->moves.size();
+    state.counters["moved_over_least"] = static_cast<double>(moves) * 17 / vnodes;
+}
+BENCHMARK(plan_of_a_join)->DenseRange(0, 2)->Unit(benchmark::kNanosecond);
 
 // --- fiber switch: into a fiber and back
 

@@ -10,6 +10,9 @@ import harness
 
 PAIRS = [
     ("directory_lookup", "directory_lookup_rival_hash_map", "owner of a random VNode of 10^5 / oneTBB hash map"),
+    ("ring_owner", "ring_owner_rival_map", "owner of a VNode on a ring of 16 members / std::map of the points"),
+    ("plan_of_a_join/1", "plan_of_a_join/0", "plan of moves when a 17th member comes, 10^6 VNodes: ring / block"),
+    ("plan_of_a_join/2", "plan_of_a_join/0", "plan of moves when a 17th member comes, 10^6 VNodes: topology / block"),
     ("fiber_switch", "fiber_switch_rival_swapcontext", "into a fiber and back / swapcontext"),
     ("commit_by_flip/4096/iterations:20000", "commit_rival_memcpy/4096", "a whole step, 4 KiB in two buffers, commit by flip / memcpy of the part"),
     ("commit_by_copy/4096/iterations:20000", "commit_rival_memcpy/4096", "a whole step, 4 KiB changed in place / memcpy of the part"),

@@ -19,13 +19,13 @@ class Side final : public TransportEvents {
   public:
     explicit Side(const Case& what) : case_(what) {}
     void connected(NodeId, SessionId) override { up = true; }
-    Placement place(NodeId, const Incoming& incoming) override {
-        if (incoming.lane == Lane::prompt) return Placement::transient();
+    Landing place(NodeId, const Incoming& incoming) override {
+        if (incoming.lane == Lane::prompt) return Landing::transient();
         // The streams are not equally fast: some frames begin to arrive before the next one is complete.
         if (free_.empty()) free_.push_back(room_.emplace_back(case_.bytes).data());
         std::byte* const place = free_.back();
         free_.pop_back();
-        return Placement::at(place);
+        return Landing::at(place);
     }
     void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) override {
         good = good && right_message(payload, arrived++);

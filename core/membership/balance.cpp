@@ -1,16 +1,11 @@
 #include "membership/balance.hpp"
 
-#include "memory/layout.hpp"
-
 #include <algorithm>
-#include <array>
 #include <numeric>
 
 namespace phoenix {
 
 namespace {
-
-constexpr std::uint32_t nobody = ~std::uint32_t{0};
 
 /// Loads to reach: as even as possible, and the odd ones stay with those that have most already.
 std::vector<std::uint64_t> targets_for(std::span<const std::uint64_t> loads, std::span<const BalanceMember> members) {
@@ -32,35 +27,40 @@ std::vector<std::uint64_t> targets_for(std::span<const std::uint64_t> loads, std
 
 }  // namespace
 
-BalancePlan plan_balance(std::span<const MemberSlot> owners, std::span<const BalanceMember> members) {
-    std::array<std::uint32_t, member_count_max> index_of{};
-    index_of.fill(nobody);
-    for (std::uint32_t i = 0; i < members.size(); ++i) index_of.at(members[i].slot.value) = i;
-    const auto index_at = [&](MemberSlot owner) {
-        return owner.value < member_count_max ? index_of[owner.value] : nobody;
-    };
+BalanceIndex::BalanceIndex(std::span<const BalanceMember> members) {
+    positions_.fill(none);
+    for (std::uint32_t i = 0; i < members.size(); ++i) positions_.at(members[i].slot.value) = i;
+}
+
+Imbalance imbalance_of(std::span<const MemberSlot> owners, std::span<const BalanceMember> members) {
+    const BalanceIndex index{members};
     std::vector<std::uint64_t> loads(members.size(), 0);
     for (const MemberSlot owner : owners) {
-        if (index_at(owner) != nobody) ++loads[index_at(owner)];
+        if (const std::uint32_t at = index.of(owner); at != BalanceIndex::none) ++loads[at];
     }
     const std::vector<std::uint64_t> targets = targets_for(loads, members);
-
-    BalancePlan plan;
-    std::size_t receiver = 0;
-    std::vector<std::uint64_t> missing(members.size(), 0);
+    Imbalance imbalance{std::vector<std::uint64_t>(members.size(), 0), std::vector<std::uint64_t>(members.size(), 0)};
     for (std::size_t i = 0; i < members.size(); ++i) {
+        imbalance.excess[i] = loads[i] > targets[i] ? loads[i] - targets[i] : 0;
         if (targets[i] <= loads[i]) continue;
         if (members[i].takes) {
-            missing[i] = targets[i] - loads[i];
+            imbalance.missing[i] = targets[i] - loads[i];
         } else {
-            plan.waits = true;
+            imbalance.waits = true;
         }
     }
-    std::vector<std::uint64_t> excess(members.size(), 0);
-    for (std::size_t i = 0; i < members.size(); ++i) excess[i] = loads[i] > targets[i] ? loads[i] - targets[i] : 0;
+    return imbalance;
+}
+
+BalancePlan plan_balance(std::span<const MemberSlot> owners, std::span<const BalanceMember> members) {
+    const BalanceIndex index{members};
+    auto [excess, missing, waits] = imbalance_of(owners, members);
+    BalancePlan plan;
+    plan.waits = waits;
+    std::size_t receiver = 0;
     for (std::size_t v = owners.size(); v-- > 0;) {
-        const std::uint32_t giver = index_at(owners[v]);
-        if (giver == nobody || excess[giver] == 0) continue;
+        const std::uint32_t giver = index.of(owners[v]);
+        if (giver == BalanceIndex::none || excess[giver] == 0) continue;
         while (receiver < missing.size() && missing[receiver] == 0) ++receiver;
         if (receiver == missing.size()) break;  // the rest is for those that do not take yet
         --excess[giver];

@@ -12,7 +12,9 @@ namespace phoenix {
 /// A member that may be given VNodes.
 struct Adopter {
     MemberSlot slot{};
-    std::uint64_t load{};  ///< VNodes of the domain it owns already.
+    std::uint64_t load{};       ///< VNodes of the domain it owns already.
+    std::uint64_t seniority{};  ///< MemberEntry::order.
+    std::uint32_t numa{};       ///< NUMA node it is bound to + 1; 0: to none.
 };
 
 /// How many of `orphan_count` VNodes each adopter gets, in the order of `adopters`, so that the resulting loads are as

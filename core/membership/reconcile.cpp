@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "membership/balance.hpp"
+#include "membership/numa_placement.hpp"
 #include "membership/placement.hpp"
 
 #include <algorithm>
@@ -161,17 +162,21 @@ struct Census {
     std::vector<Orphan> orphans;
     std::vector<Orphan> elsewhere;  ///< On another node, and not the port's.
     std::array<std::uint64_t, member_count_max> loads{};
+    std::vector<std::uint32_t> numa_of;  ///< As in PlacementTask.
 };
 
 /// `placing`: words that never had an owner count as orphans. One that was given up by a founder always does.
 Census census_of(const Observation& observation, const DomainObservation& domain, bool placing) {
     Census census;
     const bool placed_by_us = domain.kind == NameSpaceKind::domain;
+    if (domain.rule.kind == PlacementKind::topology) census.numa_of.assign(domain.words.size(), numa_nobody);
     for (std::size_t v = 0; v < domain.words.size(); ++v) {
         // Acquire: pairs with the compare-and-swap that made this owner.
         const DirectoryWord word{domain.words[v].load(std::memory_order_acquire)};
         if (word.assigned() && may_own(*observation.view, word.owner())) {
             ++census.loads[word.owner().value];
+            const PublishedMember& owner = observation.published[word.owner().value];
+            if (!census.numa_of.empty() && !owner.is_port) census.numa_of[v] = owner.numa;
         } else if (!domain.is_here(v)) {
             census.elsewhere.push_back(Orphan{VNodeId{static_cast<std::uint32_t>(v)}, word});
         } else if (word.assigned() || (placed_by_us && (placing || word.version() > 0))) {
@@ -231,7 +236,8 @@ class Balancing {
         for (std::uint32_t slot = 0; slot < member_count_max; ++slot) {
             const MemberState state = observation.view->members[slot].state;
             if (may_own(*observation.view, MemberSlot{slot}) && staying[slot] == Liveness::alive) {
-                members_.push_back({MemberSlot{slot}, state == MemberState::active, true});
+                members_.push_back({MemberSlot{slot}, state == MemberState::active, true,
+                                    observation.view->members[slot].order, observation.published[slot].numa});
             }
         }
         std::sort(members_.begin(), members_.end(), [&](const BalanceMember& a, const BalanceMember& b) {
@@ -261,9 +267,13 @@ class Balancing {
             const bool counts_as_made = holds && (keeps(request.receiver()) || request.asks_for_node());
             owners[v] = counts_as_made ? request.receiver() : words[v].owner();
         }
-        const BalancePlan plan = plan_balance(owners, members_);
-        decision_.balance_waits = decision_.balance_waits || plan.waits;
-        for (const PlannedMove& move : plan.moves) {
+        const auto plan = plan_moves(domain.rule, owners, members_);
+        if (!plan) {
+            decision_.misplaced = Misplaced{index, plan.error()};
+            return;
+        }
+        decision_.balance_waits = decision_.balance_waits || plan->waits;
+        for (const PlannedMove& move : plan->moves) {
             const DirectoryWord word = words[move.vnode.value];
             decision_.moves.push_back(Move{index, move.vnode, MoveRequest::make(move.receiver, word.version())});
         }
@@ -295,8 +305,9 @@ class Reassigning {
             free_names(index, census_of(observation_, domain, false));
             return;
         }
-        const Census census = census_of(observation_, domain, open_);
-        if (!adopters_.empty()) {
+        // Where VNodes belong at first is not known before the rule is; what goes on after a death waits for nothing.
+        const Census census = census_of(observation_, domain, open_ && domain.rule.known());
+        if (!adopters_.empty() && !census.orphans.empty()) {
             place(index, census);
         } else if (port_ && observation_.keepers_elsewhere != 0) {
             give_to_port(index, census.orphans);
@@ -329,20 +340,29 @@ class Reassigning {
         const bool go_on = std::any_of(adopters_.begin(), adopters_.end(), takes) &&
                            std::all_of(census.orphans.begin(), census.orphans.end(),
                                        [](const Orphan& orphan) { return orphan.word.version() > 0; });
+        std::vector<Adopter> everybody;
         std::vector<Adopter> adopters;
-        adopters.reserve(adopters_.size());
         for (const MemberSlot slot : adopters_) {
-            if (!go_on || takes(slot)) {
-                adopters.push_back(Adopter{slot, census.loads[slot.value]});
-            }
+            everybody.push_back(Adopter{slot, census.loads[slot.value], observation_.view->at(slot).order,
+                                        observation_.published[slot.value].numa});
+            if (!go_on || takes(slot)) adopters.push_back(everybody.back());
         }
-        RunPlacement placement{census.orphans.size(), adopters};
-        for (const Orphan& orphan : census.orphans) {
-            if (decision_.reassigns.size() >= observation_.reassign_max) {
-                return;
-            }
+        std::vector<VNodeId> orphans;
+        for (const Orphan& orphan : census.orphans) orphans.push_back(orphan.vnode);
+        const DomainObservation& domain = observation_.domains[index];
+        const std::size_t count =
+            std::min(orphans.size(),
+                     observation_.reassign_max - std::min(observation_.reassign_max, decision_.reassigns.size()));
+        const auto owners = phoenix::place(domain.rule, {static_cast<std::uint32_t>(domain.words.size()), orphans,
+                                                         census.numa_of, adopters, everybody, count});
+        if (!owners) {
+            decision_.misplaced = Misplaced{index, owners.error()};
+            return;
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const Orphan& orphan = census.orphans[i];
             decision_.reassigns.push_back(
-                Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by(placement.next())});
+                Reassign{index, orphan.vnode, orphan.word, orphan.word.recovered_by((*owners)[i])});
         }
     }
 
@@ -460,7 +480,8 @@ Decision decide(const Observation& observation) {
             reassigning.disown(index, observation.self);
         }
     }
-    if (!observation.balance || !admitted || !decision.reassigns.empty() || !decision.lost.empty()) {
+    if (!observation.balance || !admitted || !decision.reassigns.empty() || !decision.lost.empty() ||
+        decision.misplaced) {
         return decision;
     }
     Balancing balancing{observation, decision};

@@ -4,6 +4,7 @@
 
 #include "membership/directory.hpp"
 #include "membership/location.hpp"
+#include "membership/placement_rule.hpp"
 #include "membership/view.hpp"
 
 #include <array>
@@ -37,6 +38,7 @@ struct PublishedMember {
     /// It carries messages and states to other nodes and executes nothing: it answers for VNodes that are elsewhere,
     /// decides nothing and is not counted among the members that must come.
     bool is_port{};
+    std::uint32_t numa{};  ///< NUMA node it is bound to + 1; 0: to none.
 };
 
 enum class NameSpaceKind : std::uint8_t {
@@ -52,6 +54,7 @@ struct DomainObservation {
     std::span<const AtomicMoveRequest> requests{};
     /// Where the VNodes are, as many as words; empty: the job has one node, all are here.
     std::span<const AtomicLocationWord> locations{};
+    PlacementRule rule{};  ///< Of a domain.
 
     [[nodiscard]] bool is_here(std::size_t vnode) const noexcept {
         // Acquire: pairs with the port's change, after the state was stored.
@@ -104,12 +107,20 @@ struct LostName {
     friend bool operator==(const LostName&, const LostName&) = default;
 };
 
+/// The application's placement of a domain gave something that cannot be used.
+struct Misplaced {
+    std::uint32_t domain{};
+    PlacementFault fault;
+    friend bool operator==(const Misplaced&, const Misplaced&) = default;
+};
+
 /// What to do next; at most one of the parts is set, later ones only make sense once earlier ones are done:
 ///  - kills:     send SIGKILL through the pidfd, then observe again until it is seen dead. Nothing else is decided
 ///               while a hung member lives, because it might wake up and act.
 ///  - proposal:  write it into the own spare buffer, one compare-and-swap of the ViewWord from `view->number`.
 ///  - reassigns: one compare-and-swap each.
 ///  - lost:      end the run with a typed error.
+///  - misplaced: the same: the application's placement gave something that cannot be used.
 ///  - moves:     store each request, tell its owner.
 ///  - refusals:  members that cannot retire because nobody else is left: take their wish back. Comes with any other
 ///  part.
@@ -119,12 +130,14 @@ struct Decision {
     std::optional<View> proposal;
     std::vector<Reassign> reassigns;
     std::vector<LostName> lost;
+    std::optional<Misplaced> misplaced;
     std::vector<Move> moves;
     std::vector<MemberSlot> refusals;
     bool balance_waits{};  ///< More is to be moved once its receivers execute steps; look again then.
 
     [[nodiscard]] bool nothing() const noexcept {
-        return kills.empty() && !proposal && reassigns.empty() && lost.empty() && moves.empty() && refusals.empty();
+        return kills.empty() && !proposal && reassigns.empty() && lost.empty() && !misplaced && moves.empty() &&
+               refusals.empty();
     }
 };
 
@@ -149,7 +162,8 @@ struct Decision {
 /// VNodes that are on another node are the port's, the oldest one's if there are several; those that are here and the
 /// port's are on their way, and a member's again if it dies. With no ACTIVE member here, but on other nodes, what would
 /// be a member's goes to the port, which brings it there.
-/// With `balance`, VNodes of domains are then asked to move (balance.hpp). A member that takes is preferred for those
+/// Who gets what is said by the domain's rule (placement_rule.hpp). What never had an owner waits for a rule that is
+/// not known yet. With `balance`, VNodes of domains are then asked to move. A member that takes is preferred for those
 /// of the dead. A leaving member is never killed: it has promised to touch no VNode. Words of a space go to nobody if
 /// the owner has retired, and are lost if it died.
 /// @cost O(members), and O(V) with `look_at_words` when no proposal is due.

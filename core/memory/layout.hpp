@@ -17,7 +17,7 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 5;
+inline constexpr std::uint32_t layout_version = 6;
 inline constexpr std::uint32_t member_count_max = 256;
 inline constexpr std::uint32_t node_count_max = 64;
 inline constexpr std::uint32_t domain_count_max = 62;
@@ -137,7 +137,7 @@ struct alignas(64) MemberRecord {
     std::atomic<std::uint64_t> start_time;   //  72  of the process
     std::atomic<std::uint64_t> order;        //  80  join ticket: the lower, the older
     std::atomic<std::uint32_t> role;         //  88  enum MemberRole
-    std::uint32_t reserved1;                 //  92
+    std::atomic<std::uint32_t> numa;         //  92  NUMA node it is bound to + 1; 0: to none, or not known
     std::array<std::uint64_t, 4> reserved2;  //  96
     // line 2: written by the member's service thread
     std::atomic<std::uint64_t> heartbeat;          // 128  counts
@@ -164,6 +164,7 @@ struct alignas(64) MemberRecord {
 };
 static_assert(sizeof(MemberRecord) == 320);
 static_assert(offsetof(MemberRecord, standing) == 64);
+static_assert(offsetof(MemberRecord, numa) == 92);
 static_assert(offsetof(MemberRecord, heartbeat) == 128);
 static_assert(offsetof(MemberRecord, retire) == 16);
 static_assert(offsetof(MemberRecord, executing) == 192);

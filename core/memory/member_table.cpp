@@ -31,9 +31,9 @@ void fill(ControlHeader& header, MemberRecord& record, const Newcomer& newcomer)
     header.past_recoveries.fetch_add(record.recoveries.exchange(0, std::memory_order_relaxed),
                                      std::memory_order_relaxed);
     // All relaxed: published by announce().
-    clear(record.sleeping, record.acknowledged_view, record.executing, record.waiting, record.generation, record.taking,
-          record.drained, record.fault_signal, record.exit_state, record.fault_address, record.fault_executing,
-          record.fault_is_stack_overflow);
+    clear(record.numa, record.sleeping, record.acknowledged_view, record.executing, record.waiting, record.generation,
+          record.taking, record.drained, record.fault_signal, record.exit_state, record.fault_address,
+          record.fault_executing, record.fault_is_stack_overflow);
     record.retire.store(RetireWord::make(newcomer.incarnation, RetireWish::none, 0).bits, std::memory_order_relaxed);
 }
 
@@ -54,6 +54,7 @@ MemberIdentity identity_of(const MemberRecord& record) noexcept {
             identity.process.start_time = record.start_time.load(std::memory_order_relaxed);  // validated below
             identity.order = record.order.load(std::memory_order_relaxed);
             identity.role = static_cast<MemberRole>(record.role.load(std::memory_order_relaxed));
+            identity.numa = record.numa.load(std::memory_order_relaxed);
         }
         std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the fence in fill()
         const Standing again{record.standing.load(std::memory_order_relaxed)};

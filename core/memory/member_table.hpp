@@ -43,6 +43,7 @@ struct MemberIdentity {
     ProcessIdentity process;       ///< Without start time while the slot is being claimed.
     std::uint64_t order{0};
     MemberRole role{MemberRole::executes};
+    std::uint32_t numa{0};  ///< NUMA node it is bound to + 1; 0: to none, or not known.
 
     /// Attached, or gone in good order: the identity is complete.
     [[nodiscard]] bool attached() const noexcept {

@@ -9,8 +9,8 @@ namespace phoenix {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Settings, heartbeat_period_ms, heartbeat_misses_max, start_timeout_ms,
                                                 kill_timeout_ms, stall_report_ms, deadlock_confirm_ms, log_memory_soft,
                                                 log_memory_max, stack_size_bytes, spin_ns, verify_replay, always_move,
-                                                quiet, started_by_mpirun, checkpoint_directory, checkpoint_every,
-                                                checkpoint_keep, restart_directory)
+                                                quiet, started_by_mpirun, placement, checkpoint_directory,
+                                                checkpoint_every, checkpoint_keep, restart_directory)
 
 tl::expected<std::string, Failure> settings_text(const Settings& settings) {
     try {

@@ -24,6 +24,7 @@ struct Settings {
     bool always_move = false;                     ///< Test mode: every VNode moves at every step.
     bool quiet = false;                           ///< No lines but errors.
     bool started_by_mpirun = false;               ///< Members are ranks of mpirun; shown to people.
+    std::string placement = "block";              ///< Of domains that choose none, see membership/placement_rule.hpp.
     std::string checkpoint_directory;             ///< Empty: no checkpoints.
     std::uint64_t checkpoint_every = 0;           ///< Steps; 0: none.
     std::uint32_t checkpoint_keep = 2;            ///< Complete checkpoints kept.

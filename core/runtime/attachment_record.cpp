@@ -98,7 +98,8 @@ tl::expected<MemberContext, Failure> register_member(MemberRole role) {
     context.capabilities = capabilities.names();
     context.oversubscribed =
         context.header().expected_members.load(std::memory_order_relaxed) > capabilities.cores;  // a hint only
-    // Published by announce(). It executes nothing older.
+    // Published by announce(), both. It executes nothing older.
+    context.record().numa.store(capabilities.numa_node ? *capabilities.numa_node + 1 : 0, std::memory_order_relaxed);
     context.record().generation.store(context.failed_members(), std::memory_order_relaxed);
     // Whoever sees it present may send the signal. Ports have no work to hand over.
     if (role == MemberRole::executes) retire_on_sigterm(context);

@@ -66,7 +66,7 @@ struct DomainHeader {
     std::uint32_t collective_bytes_max;  //  40
     std::uint32_t record_stride;         //  44  bytes from one VNodeRecord to the next
     std::uint32_t slot_size;             //  48  bytes of a commit slot with its field states
-    std::uint32_t reserved0;             //  52
+    std::uint32_t placement;             //  52  tokens of a ring (24) | PlacementKind (8)
     std::uint64_t directory_offset;      //  56
     std::uint64_t records_offset;        //  64
     std::array<char, 56> name;           //  72
@@ -100,6 +100,7 @@ struct DomainHeader {
     std::array<std::uint64_t, 4> reserved3;           // 800
     std::array<FieldRecord, field_count_max> fields;  // 832
 };
+static_assert(offsetof(DomainHeader, placement) == 52);
 static_assert(offsetof(DomainHeader, directory_news) == 128);
 static_assert(offsetof(DomainHeader, gate_open) == 192);
 static_assert(offsetof(DomainHeader, part_claims) == 256);

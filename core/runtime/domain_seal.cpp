@@ -125,17 +125,39 @@ void DomainState::seal() {
     std::uint64_t offset = 0;
     std::memcpy(&offset, made.data(), sizeof offset);
     header_ = &runtime_->context.arena().object<DomainHeader>(offset);
+    check_made_alike(hash);
+    states_.resize(options_.vnodes);
+    runtime_->domain_by_index[header_->index] = this;
+    // Not the present one: if there has been a rollback this member must take part in it, or learn of it, first.
+    generation_ = header_->first_generation;
+    if (options_.placement && options_.placement->function)
+        runtime_->service->know_placement(header_->index, options_.placement->function);
+    runtime_->service->kick();
+}
+
+PlacementRule DomainState::placement_rule() const {
+    if (options_.placement) return {options_.placement->kind, options_.placement->ring_tokens};
+    auto rule = parse_placement(runtime_->context.settings.placement);
+    if (!rule) runtime_->raise({Errc::corrupt, "The job's placement cannot be read: " + rule.error().sentence});
+    return *rule;
+}
+
+void DomainState::check_made_alike(std::uint64_t hash) const {
     if (header_->layout_hash != hash)
         runtime_->context.fail(
             Errc::mismatch,
             fmt::format("Domain '{}' was declared differently by another member: main must be the same function of its "
                         "arguments in every process (same VNodes, fields, shapes and options).",
                         name_));
-    states_.resize(options_.vnodes);
-    runtime_->domain_by_index[header_->index] = this;
-    // Not the present one: if there has been a rollback this member must take part in it, or learn of it, first.
-    generation_ = header_->first_generation;
-    runtime_->service->kick();
+    // Not in the hash: a job may go on from a checkpoint with another placement.
+    const PlacementRule ours = placement_rule();
+    const PlacementRule theirs = PlacementRule::of_word(header_->placement);
+    if (ours.word() != theirs.word())
+        runtime_->context.fail(
+            Errc::mismatch,
+            fmt::format("Domain '{}' has placement {} here and {} in another member: main must be the same function of "
+                        "its arguments in every process.",
+                        name_, text_of(ours), text_of(theirs)));
 }
 
 // Executed by one member. If it dies on the way another starts afresh; what was reserved is lost to the job, no more.
@@ -155,6 +177,7 @@ std::uint64_t DomainState::make_shared(std::uint64_t hash) {
     header.commit_every = options_.commit_every;
     header.recovery = static_cast<std::uint32_t>(options_.recovery);
     header.collective_bytes_max = options_.collective_bytes_max;
+    header.placement = placement_rule().word();
     header.slot_size = static_cast<std::uint32_t>(sizeof(CommitSlot) + declarations_.size() * sizeof(FieldCommit));
     header.record_stride =
         static_cast<std::uint32_t>((sizeof(VNodeRecord) + 2 * std::size_t{header.slot_size} + line - 1) / line * line);

@@ -2,6 +2,7 @@
 /// A domain as one member sees it: its shared memory, the VNodes it executes, the phase that runs.
 
 #include "checkpoint/cut.hpp"
+#include "membership/placement_rule.hpp"
 #include "runtime/collective_memory.hpp"
 #include "runtime/fiber.hpp"
 #include "runtime/mailroom.hpp"
@@ -198,6 +199,9 @@ class DomainState {
     [[nodiscard]] std::uint64_t layout_hash() const;
     [[nodiscard]] std::uint64_t make_shared(std::uint64_t hash);
     void check_several_nodes() const;
+    /// The domain's own, or the job's. Without the function of a custom one.
+    [[nodiscard]] PlacementRule placement_rule() const;
+    void check_made_alike(std::uint64_t hash) const;
     /// Location words of the domain; returns where they are.
     [[nodiscard]] std::uint64_t place_on_nodes() const;
     void place_fields(DomainHeader& header);

@@ -1,5 +1,6 @@
 #include "runtime/port_domain.hpp"
 
+#include "membership/placement_rule.hpp"
 #include "memory/event_ring.hpp"
 #include "runtime/port_state.hpp"
 #include "runtime/printed_text.hpp"
@@ -146,7 +147,27 @@ void PortDomain::count_loads() {
     }
 }
 
-// To the one that has fewest. If the node has no members the VNode goes on to another.
+// On a ring to whom it belongs, else to the one that has fewest: it is the node's next balance that puts it right.
+MemberSlot PortDomain::receiver_of(std::uint32_t vnode, const std::vector<std::uint32_t>& choice, const View& view) {
+    const PlacementRule rule = PlacementRule::of_word(header_->placement);
+    if (rule.kind != PlacementKind::ring) {
+        return MemberSlot{*std::min_element(
+            choice.begin(), choice.end(), [this](std::uint32_t a, std::uint32_t b) { return loads_[a] < loads_[b]; })};
+    }
+    std::vector<RingMember> members;
+    std::vector<std::uint64_t> seniorities;
+    for (const std::uint32_t slot : choice) {
+        members.push_back({MemberSlot{slot}, view.at(MemberSlot{slot}).order});
+        seniorities.push_back(members.back().seniority);
+    }
+    if (!ring_ || seniorities != ring_members_) {
+        ring_.emplace(rule.ring_tokens, members);
+        ring_members_ = std::move(seniorities);
+    }
+    return ring_->owner_of(VNodeId{vnode});
+}
+
+// If the node has no members the VNode goes on to another.
 void PortDomain::give_to_member(std::uint32_t vnode) {
     const MemberContext& context = node_.context;
     const View view = context.current_view();
@@ -163,8 +184,7 @@ void PortDomain::give_to_member(std::uint32_t vnode) {
     if (choice.empty() && refuge_ && !hold_back_ && !fetching) return begin_leaving(vnode, *refuge_);
     if (choice.empty()) return;  // whoever comes next gets it
     DirectoryWord at{word(vnode).load(std::memory_order_acquire)};
-    const MemberSlot receiver{*std::min_element(
-        choice.begin(), choice.end(), [this](std::uint32_t a, std::uint32_t b) { return loads_[a] < loads_[b]; })};
+    const MemberSlot receiver = receiver_of(vnode, choice, view);
     ++loads_[receiver.value];
     if (at.executed_by(MemberSlot{context.slot}))
         word(vnode).compare_exchange_strong(at.bits, at.given_to(receiver).bits);  // seq_cst: as in change_owners

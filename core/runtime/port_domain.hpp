@@ -3,6 +3,8 @@
 /// node: messages for them come into its logs like anybody's. It sends them on, brings VNodes to other nodes and takes
 /// them from there, and tells others how far the VNodes of this node are. The protocol: membership/location.hpp.
 
+#include "membership/ring.hpp"
+#include "membership/view.hpp"
 #include "messaging/log.hpp"
 #include "runtime/mailroom.hpp"
 #include "runtime/port_links.hpp"
@@ -91,6 +93,8 @@ class PortDomain {
     void post_record(std::uint32_t vnode, NodeId peer, std::uint64_t epoch, const RecordRef& ref);
     void see_to_transit(std::uint32_t vnode);
     void give_to_member(std::uint32_t vnode);
+    [[nodiscard]] MemberSlot receiver_of(std::uint32_t vnode, const std::vector<std::uint32_t>& choice,
+                                         const View& view);
     void count_loads();
     void begin_leaving(std::uint32_t vnode, NodeId to);
     void send_state(std::uint32_t vnode);
@@ -113,6 +117,8 @@ class PortDomain {
     std::unordered_map<std::uint32_t, std::uint64_t> expects_;  ///< A state with this epoch is on its way here.
     std::uint64_t directory_seen_{~std::uint64_t{0}};
     std::uint64_t location_changes_{0};
+    std::vector<std::uint64_t> ring_members_;  ///< Seniorities of those that `ring_` was made of.
+    std::optional<Ring> ring_;
     std::array<std::uint32_t, member_count_max> loads_{};  ///< By slot: VNodes, when the present work() began.
     std::optional<NodeId> refuge_;
     bool hold_back_{false};

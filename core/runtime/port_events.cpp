@@ -31,19 +31,19 @@ void PortProcess::refused(const Refusal&) {
 
 // Large payloads are read straight into shared memory. Before others know us what would be filed in a log towards them
 // waits: they leave logs of those who are in no view (Mailroom::follow), and would never read the rest.
-Placement PortProcess::place(NodeId, const Incoming& incoming) {
+Landing PortProcess::place(NodeId, const Incoming& incoming) {
     const auto type = static_cast<FrameType>(incoming.type);
-    if (!serves_ && (type == FrameType::record || type == FrameType::state)) return Placement::later();
+    if (!serves_ && (type == FrameType::record || type == FrameType::state)) return Landing::later();
     const bool large_record = type == FrameType::record && incoming.size > chunk_payload_max;
-    if (!large_record && type != FrameType::state) return Placement::transient();
+    if (!large_record && type != FrameType::state) return Landing::transient();
     auto extent = pool_.allocate(incoming.size, ExtentKind::payload);
     if (!extent) {
         context_.fail_quietly(extent.error().code, extent.error().sentence);
-        return Placement::transient();
+        return Landing::transient();
     }
     std::byte* const address = pool_.data(*extent);
     placed_[address] = *extent;
-    return Placement::at(address);
+    return Landing::at(address);
 }
 
 void PortProcess::withdrawn(NodeId, std::byte* address) {

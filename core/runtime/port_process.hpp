@@ -28,7 +28,7 @@ class PortProcess final : public TransportEvents {
 
     // --- TransportEvents
     void connected(NodeId peer, SessionId session) override;
-    [[nodiscard]] Placement place(NodeId from, const Incoming& incoming) override;
+    [[nodiscard]] Landing place(NodeId from, const Incoming& incoming) override;
     void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) override;
     void withdrawn(NodeId from, std::byte* address) override;
     void acknowledged(NodeId peer, std::uint64_t cookie) override;

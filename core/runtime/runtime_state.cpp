@@ -309,6 +309,10 @@ DomainState& RuntimeState::add_domain(std::string_view name, const DomainOptions
     if (options.commit_every == 0)
         throw Error{Errc::invalid_argument,
                     fmt::format("Domain '{}' has commit_every = 0; a VNode commits every 1 or more steps.", name)};
+    if (options.placement) {
+        if (const std::string fault = fault_of(*options.placement); !fault.empty())
+            throw Error{Errc::invalid_argument, fmt::format("Domain '{}': its placement {}.", name, fault)};
+    }
     domains.push_back(std::make_unique<DomainState>(*this, std::string{name}, options));
     domains_by_name.add({std::string{name}, options.vnodes});
     return *domains.back();

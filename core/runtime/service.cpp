@@ -181,7 +181,8 @@ Observation Service::observe() {
                                        who.order,
                                        wish.is_of(who.incarnation) && wish.wish() == RetireWish::wanted,
                                        record.taking.load(std::memory_order_acquire),
-                                       who.role == MemberRole::port};
+                                       who.role == MemberRole::port,
+                                       who.numa};
         taking = (taking ^ observation.published[slot].taking) * 0x100000001B3ULL;
     }
     const ControlHeader& header = context_.header();
@@ -192,22 +193,8 @@ Observation Service::observe() {
     observation.start_time_over = header.start_deadline_ns != 0 && boot_time_ns() > header.start_deadline_ns;
     domains_.clear();
     const std::uint32_t count = header.domain_count.load(std::memory_order_acquire);
-    for (std::uint32_t index = 0; index < std::min(count, domain_count_max); ++index) {
-        const DomainHeader* domain = context_.domain_header(index);
-        DomainObservation seen;
-        if (domain != nullptr) {
-            // Somebody gave VNodes away: perhaps to a member that has failed since its words were looked at last.
-            const std::uint64_t news = domain->directory_news.load(std::memory_order_acquire);
-            look_again_ = look_again_ || news != directory_news_[index];
-            directory_news_[index] = news;
-            seen.kind = domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space
-                                                                                      : NameSpaceKind::domain;
-            seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
-            if (domain->requests_offset != 0) seen.requests = {&context_.move_request(*domain, 0), domain->vnodes};
-            if (domain->locations_offset != 0) seen.locations = {&context_.location_word(*domain, 0), domain->vnodes};
-        }
-        domains_.push_back(seen);
-    }
+    for (std::uint32_t index = 0; index < std::min(count, domain_count_max); ++index)
+        domains_.push_back(look_at_domain(index));
     observation.domains = domains_;
     const bool open = placement_open(observation);
     observation.balance = open && view_.number.value != balanced_view_ && !context_.settings.verify_replay &&
@@ -219,6 +206,31 @@ Observation Service::observe() {
     observation.reassign_max = reassign_batch;
     placement_was_open_ = open;
     return observation;
+}
+
+DomainObservation Service::look_at_domain(std::uint32_t index) {
+    const DomainHeader* domain = context_.domain_header(index);
+    DomainObservation seen;
+    if (domain == nullptr) return seen;
+    // Somebody gave VNodes away: perhaps to a member that has failed since its words were looked at last.
+    const std::uint64_t news = domain->directory_news.load(std::memory_order_acquire);
+    look_again_ = look_again_ || news != directory_news_[index];
+    directory_news_[index] = news;
+    seen.kind =
+        domain->kind == static_cast<std::uint32_t>(DomainKind::space) ? NameSpaceKind::space : NameSpaceKind::domain;
+    seen.words = {&context_.directory_word(*domain, 0), domain->vnodes};
+    if (domain->requests_offset != 0) seen.requests = {&context_.move_request(*domain, 0), domain->vnodes};
+    if (domain->locations_offset != 0) seen.locations = {&context_.location_word(*domain, 0), domain->vnodes};
+    seen.rule = PlacementRule::of_word(domain->placement);
+    // Acquire: pairs with know_placement().
+    if (placement_known_[index].load(std::memory_order_acquire)) seen.rule.function = &placements_[index];
+    return seen;
+}
+
+void Service::know_placement(std::uint32_t index, const PlacementFunction& function) {
+    placements_.at(index) = function;
+    placement_known_.at(index).store(true, std::memory_order_release);  // pairs with look_at_domain()
+    kick();
 }
 
 void Service::reconcile() {
@@ -250,18 +262,28 @@ bool Service::carry_out(const Decision& decision) {
     if (!decision.reassigns.empty()) change_owners(decision.reassigns);
     if (!decision.moves.empty()) request_moves(decision.moves);
     for (const MemberSlot slot : decision.refusals) refuse_to_retire(slot);
-    if (!decision.lost.empty()) {
-        const LostName& lost = decision.lost.front();
-        const DomainHeader* space = context_.domain_header(lost.domain);
-        context_.fail_quietly(Errc::member_lost,
-                              fmt::format("Member {} died while it had VNode {} of space '{}' ({} of its VNodes in "
-                                          "all); a space keeps no state, so "
-                                          "it survives hand-over but not death: keep state in the fields of a domain.",
-                                          lost.owner.value, lost.vnode.value,
-                                          space == nullptr ? "?" : space->name.data(), decision.lost.size()));
-        return false;
+    if (decision.lost.empty() && !decision.misplaced) return true;
+    end_the_job(decision);
+    return false;
+}
+
+void Service::end_the_job(const Decision& decision) const {
+    const auto name_of = [this](std::uint32_t index) {
+        const DomainHeader* domain = context_.domain_header(index);
+        return domain == nullptr ? "?" : domain->name.data();
+    };
+    if (decision.misplaced) {
+        context_.fail_quietly(Errc::invalid_argument,
+                              fmt::format("The application's placement of domain '{}' {}.",
+                                          name_of(decision.misplaced->domain), decision.misplaced->fault.what));
+        return;
     }
-    return true;
+    const LostName& lost = decision.lost.front();
+    context_.fail_quietly(
+        Errc::member_lost,
+        fmt::format("Member {} died while it had VNode {} of space '{}' ({} of its VNodes in all); a space keeps no "
+                    "state, so it survives hand-over but not death: keep state in the fields of a domain.",
+                    lost.owner.value, lost.vnode.value, name_of(lost.domain), decision.lost.size()));
 }
 
 // Does not wait for its end: this thread must go on beating, or others would take it for hung in its turn.

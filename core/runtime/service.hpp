@@ -31,6 +31,8 @@ class Service {
     void kick() noexcept;
     /// Passes on what others have for service threads, which sleep where they cannot be rung. The main thread's.
     void pass_news_on() noexcept;
+    /// The application's placement of domain `index`, which the rule of that domain needs. Once per domain; any thread.
+    void know_placement(std::uint32_t index, const PlacementFunction& function);
     /// Who is there, as of the last view looked at. Any thread, without a lock.
     [[nodiscard]] const MemberRegistry& members() const noexcept { return members_; }
     /// Members have died or hung in this job: nothing collective of MPI may be called any more.
@@ -47,6 +49,8 @@ class Service {
     [[nodiscard]] Observation observe();
     /// False if nothing was to be done.
     [[nodiscard]] bool carry_out(const Decision& decision);
+    [[nodiscard]] DomainObservation look_at_domain(std::uint32_t index);
+    void end_the_job(const Decision& decision) const;
     void kill_hung(MemberSlot slot);
     [[nodiscard]] bool watched(std::uint32_t slot) const noexcept;
     /// False if another view came first.
@@ -74,8 +78,10 @@ class Service {
     View view_;
     MemberRegistry members_;
     std::vector<DomainObservation> domains_;
-    std::array<std::uint64_t, domain_count_max> directory_news_{};  ///< As of the last look.
-    std::array<std::uint64_t, member_count_max> killed_ns_{};       ///< When a hung member was killed first.
+    std::array<PlacementFunction, domain_count_max> placements_;
+    std::array<std::atomic<bool>, domain_count_max> placement_known_{};  ///< Once set, `placements_` stays as it is.
+    std::array<std::uint64_t, domain_count_max> directory_news_{};       ///< As of the last look.
+    std::array<std::uint64_t, member_count_max> killed_ns_{};            ///< When a hung member was killed first.
     std::uint64_t last_tick_ns_{0};
     std::uint64_t last_sweep_ns_{0};
     std::uint64_t swept_view_{0};  ///< Nothing is left of those that were gone by this view, and their slots are free.

@@ -56,6 +56,17 @@ std::uint32_t count_overlapping(hwloc_topology_t topology, hwloc_obj_type_t type
     return count;
 }
 
+/// Number of the NUMA node that all of `cpus` are near. Where several are (memory of two kinds) the lowest.
+std::optional<std::uint32_t> node_of_all(hwloc_topology_t topology, hwloc_const_bitmap_t cpus) {
+    std::optional<std::uint32_t> lowest;
+    for (hwloc_obj_t node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, nullptr); node != nullptr;
+         node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node)) {
+        const bool near_all = node->cpuset != nullptr && hwloc_bitmap_isincluded(cpus, node->cpuset) != 0;
+        if (near_all && (!lowest || node->os_index < *lowest)) lowest = node->os_index;
+    }
+    return lowest;
+}
+
 std::uint64_t memory_near(hwloc_topology_t topology, hwloc_const_bitmap_t cpus) {
     std::uint64_t bytes = 0;
     for (hwloc_obj_t node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, nullptr); node != nullptr;
@@ -118,6 +129,7 @@ Capabilities discover(DiscoverOptions options) {
     const std::uint32_t cores = count_overlapping(topology.get(), HWLOC_OBJ_CORE, usable.get());
     found.cores = cores > 0 ? cores : found.hardware_threads;
     found.numa_nodes = std::max(count_overlapping(topology.get(), HWLOC_OBJ_NUMANODE, usable.get()), 1U);
+    found.numa_node = node_of_all(topology.get(), usable.get());
     found.memory_bytes = memory_near(topology.get(), usable.get());
     if (const std::uint64_t limit = control_group_limit(); limit > 0 && limit < found.memory_bytes) {
         found.memory_bytes = limit;

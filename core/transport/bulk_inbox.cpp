@@ -28,14 +28,14 @@ tl::expected<std::byte*, std::string_view> BulkInbox::begin(NodeId from, const P
         arriving.head_size = piece.head_size;
         std::copy_n(piece.head.begin(), piece.head_size, arriving.head.begin());
         arriving.size = piece.size;
-        const Placement placement = events.place(from, arriving.incoming());
+        const Landing landing = events.place(from, arriving.incoming());
         // The handler may have ended the link, and with it this table.
         if (!arriving_.contains(piece.frame)) {
-            if (placement.address() != nullptr) events.withdrawn(from, placement.address());
+            if (landing.address() != nullptr) events.withdrawn(from, landing.address());
             return nullptr;
         }
-        arriving.placed = placement.kind() != Placement::Kind::later;
-        arriving.place = placement.address();
+        arriving.placed = landing.kind() != Landing::Kind::later;
+        arriving.place = landing.address();
         if (arriving.place == nullptr && !make_own(arriving))
             return tl::unexpected(std::string_view{"there is no memory for a frame"});
     }
@@ -72,15 +72,15 @@ BulkInbox::Arriving* BulkInbox::next_complete() noexcept {
 }
 
 bool BulkInbox::place_late(NodeId from, Arriving& arriving, TransportEvents& events) {
-    const Placement placement = events.place(from, arriving.incoming());
+    const Landing landing = events.place(from, arriving.incoming());
     if (!arriving_.contains(next_)) {
-        if (placement.address() != nullptr) events.withdrawn(from, placement.address());
+        if (landing.address() != nullptr) events.withdrawn(from, landing.address());
         return false;
     }
-    standing_ = placement.kind() == Placement::Kind::later;
+    standing_ = landing.kind() == Landing::Kind::later;
     if (standing_) return false;
     arriving.placed = true;
-    arriving.place = placement.address();
+    arriving.place = landing.address();
     if (arriving.place != nullptr && arriving.size > 0) std::memcpy(arriving.place, arriving.own.get(), arriving.size);
     return true;
 }

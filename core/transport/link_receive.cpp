@@ -113,20 +113,20 @@ void Link::take_frame(Connection& connection) {
     }
     if (!take_accepted(header.accepted) || !connection.open()) return;
     const Incoming incoming{header.type, Lane::prompt, header.payload_size, reader.head()};
-    const Placement placement = host_.events().place(peer_, incoming);
+    const Landing landing = host_.events().place(peer_, incoming);
     if (ended_) {
-        if (placement.address() != nullptr) host_.events().withdrawn(peer_, placement.address());
+        if (landing.address() != nullptr) host_.events().withdrawn(peer_, landing.address());
         return;
     }
-    if (placement.kind() == Placement::Kind::later) {
+    if (landing.kind() == Landing::Kind::later) {
         prompt_standing_ = true;
         connection.want_read(false);
         return;
     }
     std::span<const std::byte> payload = reader.payload();
-    if (placement.address() != nullptr) {
-        std::memcpy(placement.address(), payload.data(), payload.size());
-        payload = {placement.address(), payload.size()};
+    if (landing.address() != nullptr) {
+        std::memcpy(landing.address(), payload.data(), payload.size());
+        payload = {landing.address(), payload.size()};
     }
     host_.events().frame(peer_, incoming, payload);
     if (ended_) return;

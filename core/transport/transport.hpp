@@ -57,24 +57,24 @@ struct Incoming {
 };
 
 /// Where the payload of an arriving frame goes.
-class Placement {
+class Landing {
   public:
     /// Into memory of the handler: Incoming::size bytes, untouched by others until frame() or withdrawn() is called.
-    [[nodiscard]] static Placement at(std::byte* address) noexcept { return Placement{Kind::here, address}; }
+    [[nodiscard]] static Landing at(std::byte* address) noexcept { return Landing{Kind::here, address}; }
     /// Into memory of the transport, which frame() sees and which is gone when it returns. No alignment is promised.
-    [[nodiscard]] static Placement transient() noexcept { return Placement{Kind::transient, nullptr}; }
+    [[nodiscard]] static Landing transient() noexcept { return Landing{Kind::transient, nullptr}; }
     /// No room at present. This lane of this peer delivers nothing more until resume(): the peer's frames stay
     /// unacknowledged there, and its writable() becomes false. place() is then called for the same frame again. What
     /// arrives of bulk frames meanwhile lies in memory of the transport: no more than the peer's soft limit, and a
     /// frame.
-    [[nodiscard]] static Placement later() noexcept { return Placement{Kind::later, nullptr}; }
+    [[nodiscard]] static Landing later() noexcept { return Landing{Kind::later, nullptr}; }
 
     enum class Kind : std::uint8_t { here, transient, later };
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
     [[nodiscard]] std::byte* address() const noexcept { return address_; }
 
   private:
-    Placement(Kind kind, std::byte* address) noexcept : kind_(kind), address_(address) {}
+    Landing(Kind kind, std::byte* address) noexcept : kind_(kind), address_(address) {}
     Kind kind_;
     std::byte* address_;
 };
@@ -122,10 +122,10 @@ class TransportEvents {
     /// The link stands. Nothing of an earlier one is known any more.
     virtual void connected(NodeId peer, SessionId session) = 0;
 
-    /// A frame is arriving: says where its payload goes. Called once per frame, also for an empty one (any placement
+    /// A frame is arriving: says where its payload goes. Called once per frame, also for an empty one (any landing
     /// but later() will do then), again only after later(). In the bulk lane frames may be placed in another order than
     /// they are delivered, and a frame that got later() may be asked for when it is complete: it is then copied.
-    [[nodiscard]] virtual Placement place(NodeId from, const Incoming& incoming) = 0;
+    [[nodiscard]] virtual Landing place(NodeId from, const Incoming& incoming) = 0;
 
     /// The frame is complete, and next in its lane. When this returns the sender will learn that it was accepted.
     virtual void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) = 0;
@@ -195,7 +195,7 @@ class Transport {
     /// Nodes with a link that is connecting or up.
     [[nodiscard]] virtual std::vector<NodeId> peers() const = 0;
 
-    /// Lanes of this peer that stand because of Placement::later() go on, in the next poll().
+    /// Lanes of this peer that stand because of Landing::later() go on, in the next poll().
     virtual void resume(NodeId peer) = 0;
 
     /// Hands what is queued to the network, as far as it takes it. poll() does the same, before it waits and after it

@@ -168,6 +168,7 @@ class Commands(CommandTest):
         self.assertEqual(status["members"], {"joining": 0, "active": 2, "draining": 0, "retired": 0, "failed": 0})
         domain = status["domains"][0]
         self.assertEqual((domain["name"], domain["vnodes"], domain["phase"], domain["steps_total"]), ("plate", 8, 2, 100000000))
+        self.assertEqual(domain["placement"], "block")
         wait_until(lambda: self.shown("status")["domains"][0]["step_min"] > domain["step_min"], "the steps to grow")
         members = self.members()
         self.assertEqual([members[slot]["vnodes"] for slot in (0, 1)], [4, 4])
@@ -201,6 +202,24 @@ class Commands(CommandTest):
         wait_until(lambda: self.members()[slot]["state"] == "failed", "the death to be seen")
         self.refused(["retire", slot], f"Member {slot}", "is dead")
         self.end()
+
+    def test_a_vnode_moved_by_hand_stays_under_each_placement_until_members_come(self):
+        for placement in ("ring:3", "topology"):
+            with self.subTest(placement=placement):
+                self.start(LONG, "--placement", placement)
+                self.assertEqual(self.shown("status")["domains"][0]["placement"], placement)
+                here = self.vnodes()[3]["owner"]
+                self.good("move", 3, 1 - here)
+                version = self.vnodes()[3]["version"]
+                done = self.shown("status")["domains"][0]["step_min"]
+                wait_until(lambda: self.shown("status")["domains"][0]["step_min"] > done + 2000, "the steps to grow")
+                self.assertEqual((self.vnodes()[3]["owner"], self.vnodes()[3]["version"]), (1 - here, version), "it stays")
+                self.good("join")
+                if placement == "ring:3":
+                    wait_until(lambda: self.vnodes()[3]["owner"] in (here, 2), "the ring to have its VNode back")
+                else:
+                    wait_until(lambda: sorted(member["vnodes"] for member in self.members().values()) == [2, 3, 3], "equal shares")
+                self.end()
 
     def test_a_vnode_moves_and_stays(self):
         self.start(LONG)

@@ -45,6 +45,7 @@ endforeach()
 foreach(case pflight_may_be_killed_before_members_attach a_stopped_member_does_not_stay_when_pflight_is_gone)
   phoenix_example_test(${case} local fault orphans_test.py)
 endforeach()
+phoenix_example_test(plate_is_the_same_under_each_placement local fault placements_test.py)
 if(PHOENIX_MPI)
   foreach(case
       plate_digest_does_not_depend_on_members_or_vnodes

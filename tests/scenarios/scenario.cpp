@@ -8,8 +8,12 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
+#include <sched.h>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -43,9 +47,13 @@ double folded(phoenix::Domain& domain, Field<double> field) {
 }
 
 /// Ring exchange with a reduction, over the kinds of fields: two-buffer, fixed, resizable.
-void ring(Runtime& runtime, const Arguments& arguments, std::uint32_t commit_every, phoenix::Recovery recovery) {
-    auto domain = runtime.domain(
-        "ring", {.vnodes = arguments.vnodes, .commit_every = commit_every, .recovery = recovery, .seed = 7});
+void ring(Runtime& runtime, const Arguments& arguments, std::uint32_t commit_every, phoenix::Recovery recovery,
+          const std::optional<phoenix::Placement>& placement = {}) {
+    auto domain = runtime.domain("ring", {.vnodes = arguments.vnodes,
+                                          .commit_every = commit_every,
+                                          .recovery = recovery,
+                                          .seed = 7,
+                                          .placement = placement});
     const auto x = domain.field<double>("x", Shape{3, 4}, {.buffers = 2, .halo = 1});
     const auto counter = domain.field<double>("counter", Shape{2});
     const auto list = domain.field<double>("list", Shape{0}, {.resizable = true});
@@ -132,6 +140,68 @@ bool at(const VNode& self, std::uint32_t vnode, std::uint64_t step) {
 }
 
 using Scenarios = std::map<std::string, Scenario>;
+
+/// VNodes in turn to the members, oldest first. `spoiled`: where VNode 5 is put instead, beyond the members there are.
+phoenix::Placement dealt(bool spoiled = false) {
+    return phoenix::Placement::custom(
+        [spoiled](std::uint32_t vnodes, std::span<const phoenix::PlacementMember> members) {
+            const auto count = static_cast<std::uint32_t>(members.size());
+            std::vector<std::uint32_t> positions(vnodes);
+            for (std::uint32_t v = 0; v < vnodes; ++v) positions[v] = spoiled && v == 5 ? count : v % count;
+            return positions;
+        });
+}
+
+/// Binds this process to processor 0 or 1: to that which fewer processes of the job have been bound to before, as told
+/// by files in the folder that PHOENIX_TEST_FOLDER names. Before the runtime looks at the machine.
+void bind_in_turn() {
+    const std::string folder = std::getenv("PHOENIX_TEST_FOLDER");
+    int number = 0;
+    while (mkdir((folder + "/" + std::to_string(number)).c_str(), 0700) != 0) ++number;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(number % 2, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) throw std::runtime_error("cannot bind");
+}
+
+/// Who executed each VNode's first step and its last one, by slot or by processor. With 0 steps it goes on until owners
+/// have changed and then not changed any more for long, which is not repeatable: nobody may die.
+Scenario telling_owners(const phoenix::DomainOptions& options, bool by_processor) {
+    return [options, by_processor](Runtime& runtime, const Arguments& arguments) {
+        constexpr double long_enough = 500;
+        auto with = options;
+        with.vnodes = arguments.vnodes;
+        auto domain = runtime.domain("d", with);
+        const auto first = domain.field<double>("first", Shape{1});
+        const auto last = domain.field<double>("last", Shape{1});
+        const auto seen = domain.field<double>("seen", Shape{3});  // digest of owners, steps since, whether it changed
+        const auto here = [&] {
+            return static_cast<double>(by_processor ? sched_getcpu() : static_cast<int>(runtime.member()));
+        };
+        const bool until_settled = arguments.steps == 0;
+        domain.run(until_settled ? 100'000'000 : arguments.steps, [&](VNode& self) {
+            if (self.step() == 0) self[first].write()(0) = here();
+            self[last].write()(0) = here();
+            const double own = (self.index() + 1.0) * (runtime.member() + 1.0) * (runtime.member() + 1.0);
+            const double digest = self.all_reduce(phoenix::sum, until_settled ? own : 0);
+            const auto watch = self[seen].write();
+            const bool changed = self.step() > 0 && digest != watch(0);
+            watch(0) = digest;
+            watch(1) = changed ? 0 : watch(1) + 1;
+            if (changed) watch(2) = 1;
+            if (until_settled && watch(2) > 0 && watch(1) > long_enough) self.stop();
+        });
+        std::string text;
+        for (const auto field : {first, last})
+            text += domain.gather(field, [](const Gathered<double>& whole) {
+                std::string owners;
+                for (std::uint32_t v = 0; v < whole.vnodes(); ++v)
+                    owners += std::to_string(static_cast<int>(whole[v](0))) + " ";
+                return owners + "\n";
+            });
+        show(runtime, text);
+    };
+}
 
 /// Right use: results must not depend on who dies when.
 void add_right_use(Scenarios& all) {
@@ -259,6 +329,28 @@ void add_bystanders(Scenarios& all) {
     };
 }
 
+/// Placements, of the application and of the library.
+void add_placements(Scenarios& all) {
+    all["dealt"] = telling_owners({.placement = dealt()}, false);
+    all["by-numa"] = telling_owners({.placement = phoenix::Placement::topology()}, true);
+    all["on-ring"] = telling_owners({.placement = phoenix::Placement::ring()}, false);
+    all["dealt-ring"] = [](Runtime& r, const Arguments& a) { ring(r, a, 1, phoenix::Recovery::local, dealt()); };
+    all["misplaced"] = stepping([](VNode&, auto) {}, {.placement = dealt(true)});
+    all["placement-throws"] =
+        stepping([](VNode&, auto) {},
+                 {.placement = phoenix::Placement::custom(
+                      [](std::uint32_t, std::span<const phoenix::PlacementMember>) -> std::vector<std::uint32_t> {
+                          throw std::runtime_error("the map is lost");
+                      })});
+    all["no-tokens"] = stepping([](VNode&, auto) {}, {.placement = phoenix::Placement::ring(0)});
+    all["no-function"] = stepping([](VNode&, auto) {}, {.placement = phoenix::Placement::custom({})});
+    all["different-placements"] = [](Runtime& runtime, const Arguments& a) {
+        auto domain =
+            runtime.domain("d", {.vnodes = a.vnodes, .placement = phoenix::Placement::ring(1 + runtime.member())});
+        domain.run(1, [](VNode&) {});
+    };
+}
+
 /// Wrong declarations.
 void add_wrong_declarations(Scenarios& all) {
     all["two-domains-of-one-name"] = [](Runtime& runtime, const Arguments& a) {
@@ -341,6 +433,7 @@ Scenarios scenarios() {
     add_wrong_calls(all);
     add_other_steps(all);
     add_bystanders(all);
+    add_placements(all);
     add_wrong_declarations(all);
     add_programs(all);
     return all;
@@ -358,6 +451,7 @@ int main(int argc, char** argv) {
     }
     const Arguments arguments{argc > 2 ? static_cast<std::uint32_t>(std::strtoul(argv[2], nullptr, 10)) : 8,
                               argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 20};
+    if (std::strcmp(argv[1], "by-numa") == 0) bind_in_turn();
     Runtime runtime{argc, argv};
     all.at(argv[1])(runtime, arguments);
 }

@@ -226,6 +226,66 @@ def alone():
     expect(done.returncode == 1 and done.stderr.count("the plate has melted") == 1, done)
 
 
+# --- placements
+
+def owners(*words, members):
+    """Who executed each VNode's first step, and its last, of a scenario that tells; without steps: until owners have settled."""
+    return [line.split() for line in good(*words, members=members).strip().splitlines()]
+
+
+def custom_placement():
+    first, last = owners(SCENARIO, "dealt", "12", "10", members=3)
+    expect(first == first[:3] * 4 and len(set(first)) == 3, "dealt to three members in turn", first)
+    expect(last == first, "nobody came or went", first, last)
+    # Whoever comes or retires: in the end VNodes are dealt to those who are there.
+    for fault, there in (("join:1@50", 4), ("retire:1@50", 2), ("retire:coordinator@50", 2)):
+        first, last = owners("--fault", fault, SCENARIO, "dealt", "12", "0", members=3)
+        expect(first == first[:3] * 4, f"{fault}: dealt to three members in turn", first)
+        expect(last == last[:there] * (12 // there) and len(set(last)) == there, f"{fault}: dealt to {there} in the end", last)
+    first, last = owners("--fault", "kill:1@50", SCENARIO, "dealt", "12", "100", members=3)
+    left = [slot for slot in first[:3] if slot != "1"]
+    for vnode in (v for v in range(12) if first[v] == "1"):
+        expect(last[vnode] == left[vnode % 2], f"VNode {vnode} of the dead is dealt to the two others", first, last)
+
+
+def ring_placement():
+    first, last = owners("--fault", "join:1@50", SCENARIO, "on-ring", "64", "0", members=3)
+    moved = {(a, b) for a, b in zip(first, last) if a != b}
+    expect(moved == {("0", "3"), ("1", "3"), ("2", "3")}, "only what goes to the newcomer moves, from everybody", moved)
+    first, last = owners("--fault", "kill:1@50", SCENARIO, "on-ring", "64", "200", members=3)
+    moved = {(a, b) for a, b in zip(first, last) if a != b}
+    expect(moved == {("1", "0"), ("1", "2")}, "only VNodes of the dead move, to everybody else", moved)
+
+
+def topology_placement():
+    if os.cpu_count() < 2:
+        print("needs two processors")
+        sys.exit(77)
+    # To hwloc this machine has two NUMA nodes of a processor each; members bind themselves to them in turn.
+    os.environ.update(HWLOC_SYNTHETIC="numanode:2 core:1 pu:1", HWLOC_THISSYSTEM="1")
+    for fault, steps in ((None, "20"), ("kill:1@50", "200"), ("join:1@50", "0"), ("retire:1@50", "0")):
+        faults = ("--fault", fault) if fault else ()
+        with folder() as base:
+            os.environ["PHOENIX_TEST_FOLDER"] = base
+            first, last = owners(*faults, SCENARIO, "by-numa", "16", steps, members=4)
+        expect(first == ["0"] * 8 + ["1"] * 8, f"{fault}: neighbours are in one NUMA domain", first)
+        borders = sum(a != b for a, b in zip(last, last[1:]))
+        expect(borders <= 3, f"{fault}: few neighbours are apart", last)
+        if fault and fault.startswith("join"):
+            expect(last.count("0") in (9, 10) or last.count("1") in (9, 10), "three of five members have three fifths", last)
+
+
+def restart_with_another_placement():
+    wanted = good(SCENARIO, "ring", "8", "60", members=1)
+    with folder() as base:
+        good("--checkpoint", base, "--checkpoint-every", "7", "--placement", "ring", SCENARIO, "ring", "8", "60", members=3)
+        for path in sorted(pathlib.Path(base, "ring").iterdir())[1:]:
+            shutil.rmtree(path)
+        for placement in ("block", "topology", "ring:9"):
+            got = good("--restart", base, "--placement", placement, SCENARIO, "ring", "8", "60", members=3)
+            expect(got == wanted, f"{placement}: {got} instead of {wanted}")
+
+
 # --- wrong use: one sentence, exit status 1
 
 def refuse(words, sentence, members=3, status=1):
@@ -280,6 +340,16 @@ CASES = {
     "SizeMismatch": refused("size-mismatch", r"expects 8 bytes, but the message has 4"),
     "WrongAccessor": refused("wrong-accessor", r"write\(\) does not exist for field 'f', which is two-buffer; use next\(\)"),
     "AnySourceInLocalDomain": refused("any-in-local", r"recovery = global"),
+    "CustomPlacement": custom_placement,
+    "CustomPlacementSurvivesChaos": same_under_chaos("dealt-ring", count=12),
+    "RingPlacement": ring_placement,
+    "TopologyPlacement": topology_placement,
+    "RestartWithAnotherPlacement": restart_with_another_placement,
+    "MisplacedVNode": refused("misplaced", r"The application's placement of domain 'd' places VNode 5 on position \d of \d members; return positions from 0 to \d\."),
+    "PlacementThrows": refused("placement-throws", r"The application's placement of domain 'd' threw 'the map is lost'; let it return a position"),
+    "RingWithoutTokens": refused("no-tokens", r"Domain 'd': its placement has 0 tokens per member; a ring has 1 to 4096"),
+    "CustomWithoutFunction": refused("no-function", r"Domain 'd': its placement is custom and has no function"),
+    "DifferentPlacements": refused("different-placements", r"Domain 'd' has placement ring:\d here and ring:\d in another member"),
     "TwoDomainsOfOneName": refused("two-domains-of-one-name", r"There is a domain or space 'd' already"),
     "NoVNodes": refused("no-vnodes", r"'d' asks for 0 VNodes"),
     "BadShape": refused("bad-shape", r"the shape of VNode 2 has rank 1"),

@@ -73,6 +73,7 @@ class Member {
     bool receive(std::uint32_t vnode, const Operation& operation);
 
     [[nodiscard]] Task retire_or_come_back();
+    [[nodiscard]] PublishedMember published_as(PublishedState state) const;
     [[nodiscard]] Task read_view();
     [[nodiscard]] Task observe();
     [[nodiscard]] Task carry_out(Decision decision);
@@ -108,6 +109,7 @@ class Member {
 
     // service thread
     ViewWord view_word_{};
+    bool knows_placement_{};
     bool view_changed_{};  ///< By the last proposal.
     View view_;
     std::array<AtomicDirectoryWord, vnode_max> words_seen_{};

@@ -6,6 +6,26 @@
 
 namespace phoenix::sim {
 
+namespace {
+
+/// VNodes in turn to the members.
+const PlacementFunction dealt = [](std::uint32_t vnodes, std::span<const PlacementMember> members) {
+    std::vector<std::uint32_t> positions(vnodes);
+    for (std::uint32_t v = 0; v < vnodes; ++v) positions[v] = v % static_cast<std::uint32_t>(members.size());
+    return positions;
+};
+
+PlacementRule drawn_placement(std::uint64_t seed) {
+    switch (mix(seed, 3) % 4) {
+        case 0: return {PlacementKind::ring, 1 + static_cast<std::uint32_t>(mix(seed, 4) % 8)};
+        case 1: return {PlacementKind::topology};
+        case 2: return {PlacementKind::custom, 0, &dealt};
+        default: return {};
+    }
+}
+
+}  // namespace
+
 Options Options::drawn_from(std::uint64_t seed, Plant plant) {
     std::mt19937_64 random{mix(seed, 1)};
     const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
@@ -20,6 +40,7 @@ Options Options::drawn_from(std::uint64_t seed, Plant plant) {
     options.hand_over_percent = below(2) * 25;
     options.retirements = below(3);
     options.plant = plant;
+    options.placement = drawn_placement(seed);
     return options;
 }
 
@@ -40,6 +61,7 @@ Options Options::coming_and_going(std::uint64_t seed, Plant plant) {
     options.steps = 20;
     options.come_and_go = true;
     options.plant = plant;
+    options.placement = drawn_placement(seed);
     return options;
 }
 

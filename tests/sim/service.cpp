@@ -3,12 +3,19 @@
 #include "sim/member.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace phoenix::sim {
 
+PublishedMember Member::published_as(PublishedState state) const {
+    PublishedMember published{state, process_.incarnation, ticket_};
+    published.numa = slot_ % 3;
+    return published;
+}
+
 Task Member::service() {
     co_await world_.op();
-    world_.publish_member(process_, PublishedMember{PublishedState::joining, process_.incarnation, ticket_});
+    world_.publish_member(process_, published_as(PublishedState::joining));
     while (!worker_ended_) {
         const std::uint64_t news = world_.news();
         Task observing = observe();
@@ -26,6 +33,10 @@ Task Member::service() {
             }
         }
         const Decision decision = decide(observation_);
+        if (decision.nothing() && world_.options().placement.kind == PlacementKind::custom &&
+            !std::exchange(knows_placement_, true)) {
+            continue;  // by now its program has come so far that it has the application's placement
+        }
         if (decision.nothing()) {
             if (!observation_.waits_to_retire && acting_member(observation_) == observation_.self) {
                 Task vacating = vacate();
@@ -40,7 +51,7 @@ Task Member::service() {
     }
     if (!retired_) {
         co_await world_.op();
-        world_.publish_member(process_, PublishedMember{PublishedState::leaving, process_.incarnation, ticket_});
+        world_.publish_member(process_, published_as(PublishedState::leaving));
     }
     if (retired_ || world_.random(2) == 0) {
         world_.end_soon(slot_);
@@ -176,6 +187,8 @@ Task Member::observe() {
     }
     domain_.words = {words_seen_.data(), world_.options().vnodes};
     domain_.requests = {requests_seen_.data(), world_.options().vnodes};
+    domain_.rule = world_.options().placement;
+    if (!knows_placement_) domain_.rule.function = nullptr;
     observation_.balance = true;
     observation_.view = &view_;
     observation_.self = MemberSlot{slot_};
@@ -228,6 +241,9 @@ Task Member::carry_out(Decision decision) {
     for (const MemberSlot slot : decision.refusals) {
         co_await world_.op();
         world_.memory.published[slot.value].retire_wanted = false;
+    }
+    if (decision.misplaced) {
+        world_.fail("the application's placement is right");
     }
     if (!decision.lost.empty()) {
         world_.fail("a domain has no names that can be lost");

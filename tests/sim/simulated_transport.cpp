@@ -297,17 +297,17 @@ std::size_t SimulatedTransport::handle(const EndPointer& end) {
 
 bool SimulatedTransport::place(const EndPointer& end, Arriving& arriving) {
     const Frame& frame = *arriving.frame;
-    const Placement placement = events_.place(end->peer, {frame.type, frame.lane, frame.size, frame.head});
+    const Landing landing = events_.place(end->peer, {frame.type, frame.lane, frame.size, frame.head});
     if (end->ended) {
-        if (placement.address() != nullptr) events_.withdrawn(end->peer, placement.address());
+        if (landing.address() != nullptr) events_.withdrawn(end->peer, landing.address());
         return false;
     }
-    if (placement.kind() == Placement::Kind::later) {
+    if (landing.kind() == Landing::Kind::later) {
         end->standing[static_cast<std::size_t>(frame.lane)] = true;
         return false;
     }
     arriving.placed = true;
-    arriving.place = placement.address();
+    arriving.place = landing.address();
     return true;
 }
 

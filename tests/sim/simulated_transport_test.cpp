@@ -18,16 +18,16 @@ class Judge final : public TransportEvents {
         EXPECT_NE(session.value, 0U);
         next_[peer] = {1, 1};
     }
-    Placement place(NodeId, const Incoming& incoming) override {
+    Landing place(NodeId, const Incoming& incoming) override {
         if (random_() % 8 == 0) {
             must_resume = true;
-            return Placement::later();
+            return Landing::later();
         }
-        if (incoming.lane == Lane::prompt) return Placement::transient();
+        if (incoming.lane == Lane::prompt) return Landing::transient();
         auto memory = std::make_unique<std::byte[]>(incoming.size + 1);
         std::byte* const address = memory.get();
         placed_[address] = std::move(memory);
-        return Placement::at(address);
+        return Landing::at(address);
     }
     void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) override {
         std::uint64_t number = 0;

@@ -2,6 +2,7 @@
 /// A node in one thread: its shared memory, its processes, a scheduler that picks the next operation by seed, and
 /// faults. Judges the promises as it goes: I2 and I4 at every commit and receive, I3 by never standing still.
 
+#include "membership/placement_rule.hpp"
 #include "membership/vacancy.hpp"
 #include "sim/logs.hpp"
 #include "sim/program.hpp"
@@ -107,6 +108,7 @@ struct Options {
     std::uint32_t slots{slot_max};  ///< In the member table.
     bool come_and_go{};             ///< Everybody is asked to retire; whenever a slot is free again somebody joins.
     Plant plant{Plant::none};
+    PlacementRule placement{};
 
     /// A mixture of everything, drawn from `seed`.
     [[nodiscard]] static Options drawn_from(std::uint64_t seed, Plant plant = Plant::none);

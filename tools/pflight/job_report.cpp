@@ -82,6 +82,7 @@ Json json_of(const MemberView& member) {
 Json json_of(const DomainView& domain) {
     Json json{{"name", domain.name}, {"kind", kind_name(domain.kind)}, {"vnodes", domain.vnodes}};
     if (domain.kind == DomainKind::space) return json;
+    json["placement"] = domain.placement;
     json["phase"] = domain.progress.phase;
     json["step_min"] = domain.progress.step_min;
     json["step_mean"] = domain.progress.step_mean;

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "control/observation.hpp"
+#include "membership/placement_rule.hpp"
 #include "memory/member_table.hpp"
 #include "memory/settings.hpp"
 #include "pflight/members.hpp"
@@ -135,6 +136,7 @@ std::vector<DomainView> read_domains(const ControlSegment& segment, const Arena&
         domain.name = header->name.data();
         domain.kind = static_cast<DomainKind>(header->kind);
         domain.vnodes = header->vnodes;
+        if (domain.kind == DomainKind::domain) domain.placement = text_of(PlacementRule::of_word(header->placement));
         if (domain.kind == DomainKind::domain) domain.progress = read_domain_progress(arena, *header, stall_ns);
         domains.push_back(std::move(domain));
     }

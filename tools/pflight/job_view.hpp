@@ -54,7 +54,8 @@ struct DomainView {
     std::string name;
     DomainKind kind{DomainKind::domain};
     std::uint32_t vnodes{0};
-    JobProgress progress;  ///< Of a domain; a space has no steps.
+    std::string placement;  ///< Of a domain, as `pflight run --placement` takes it; "custom": the application's.
+    JobProgress progress;   ///< Of a domain; a space has no steps.
 };
 
 struct VNodeView {

@@ -1,5 +1,6 @@
 #include "pflight/run_options.hpp"
 
+#include "membership/placement_rule.hpp"
 #include "pflight/argument.hpp"
 #include "pflight/node_shares.hpp"
 #include "pflight/program.hpp"
@@ -23,6 +24,7 @@ examples:
   pflight run -n 4 --fault kill:2@100 --fault kill:coordinator@200 --timeline ./plate --steps 300
   pflight run -n 4 --chaos seed=7,kills=3 ./plate --steps 300
   pflight run -n 2 --fault join:2@100 --fault retire:0@200 --timeline ./plate --steps 300
+  pflight run -n 4 --placement ring:64 ./plate --size 512x512 --vnodes 64 --steps 300
   pflight run -n 4 --checkpoint saved --checkpoint-every 100 ./plate --steps 3000
   pflight run -n 2 --restart saved ./plate --steps 3000
   pflight run -n 4 --emulate-nodes 2 --fault kill:port1@50 ./plate --steps 300
@@ -83,6 +85,8 @@ void RunCommand::declare(CLI::App& application) {
         ->allow_extra_args(false);
     text("--chaos", chaos_, "SPEC", "At random: seed=7,kills=2,joins=2,retires=1,moves=20; with nodes also ports=2");
     command_->add_flag("--always-move", always_move_, "Test: every VNode moves to another member at every step");
+    text("--placement", placement_, "RULE",
+         "Who executes what: block, ring, ring:TOKENS or topology, where a domain does not choose itself (block)");
     text("--checkpoint", checkpoint_, "DIR", "Write checkpoints into DIR");
     text("--checkpoint-every", checkpoint_every_, "K", "Steps between two checkpoints");
     text("--checkpoint-keep", checkpoint_keep_, "N", "Checkpoints kept (2)");
@@ -168,6 +172,8 @@ RunCommand::Check RunCommand::check_members(RunOptions& options) const {
     if (always_move_ && verify_replay_)
         return wrong("--always-move and --verify-replay both decide where steps run; write one of them.");
     options.settings.always_move = always_move_;
+    if (const auto rule = parse_placement(placement_); !rule) return wrong("--placement " + rule.error().sentence);
+    options.settings.placement = placement_;
     return {};
 }
 

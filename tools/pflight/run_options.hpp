@@ -74,6 +74,7 @@ class RunCommand {
     bool mpi_{false};
     std::vector<std::string> faults_;
     std::string chaos_;
+    std::string placement_{"block"};
     std::string checkpoint_;
     std::string checkpoint_every_;
     std::string checkpoint_keep_;

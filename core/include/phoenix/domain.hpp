@@ -3,11 +3,13 @@
 
 #include <phoenix/error.hpp>
 #include <phoenix/field.hpp>
+#include <phoenix/placement.hpp>
 #include <phoenix/vnode.hpp>
 
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -26,6 +28,7 @@ struct DomainOptions {
     Recovery recovery = Recovery::local;
     std::uint64_t seed = 0;                   ///< Of VNode::random().
     std::uint32_t collective_bytes_max = 48;  ///< Largest value of an all_reduce, per VNode.
+    std::optional<Placement> placement = {};  ///< Empty: the job's, which is block unless `pflight run` says another.
 };
 
 /// How a phase ended.

@@ -5,6 +5,7 @@
 #include <phoenix/domain.hpp>
 #include <phoenix/error.hpp>
 #include <phoenix/field.hpp>
+#include <phoenix/placement.hpp>
 #include <phoenix/reduction.hpp>
 #include <phoenix/runtime.hpp>
 #include <phoenix/space.hpp>

@@ -28,6 +28,7 @@ struct Node {
     std::size_t word_count{0};
     bool balance{false};
     std::optional<std::uint32_t> waits_to_retire;
+    PlacementRule rule{};
 
     explicit Node(std::size_t vnodes = 0)
         : words(new AtomicDirectoryWord[vnodes]()), requests(new AtomicMoveRequest[vnodes]()), word_count(vnodes) {}
@@ -41,7 +42,8 @@ struct Node {
         const DomainObservation domain{kind,
                                        {words.get(), word_count},
                                        {requests.get(), word_count},
-                                       {locations.get(), locations ? word_count : 0}};
+                                       {locations.get(), locations ? word_count : 0},
+                                       rule};
         Observation observation;
         observation.view = &view;
         observation.published = published;

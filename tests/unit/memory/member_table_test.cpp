@@ -47,6 +47,8 @@ TEST_F(MemberTable, ASlotThatIsGivenBackIsClaimedByTheNextIncarnationWithACleanR
     record(0).steps = 7;
     record(0).taking = 1;
     record(0).drained = 1;
+    record(0).numa = 2;
+    EXPECT_EQ(identity_of(record(0)).numa, 2U);
     EXPECT_FALSE(vacate_slot(job_.segment, 0, 1)) << "it has not left";
     announce(record(0), Presence::leaving);
     join(1, 1);
@@ -59,6 +61,7 @@ TEST_F(MemberTable, ASlotThatIsGivenBackIsClaimedByTheNextIncarnationWithACleanR
     EXPECT_EQ(record(0).steps, 0U);
     EXPECT_EQ(record(0).taking, 0U);
     EXPECT_EQ(record(0).drained, 0U);
+    EXPECT_EQ(identity_of(record(0)).numa, 0U);
     EXPECT_EQ(job_.segment.header().past_steps, 7U) << "sums do not shrink";
 }
 

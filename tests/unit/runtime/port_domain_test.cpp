@@ -1,3 +1,4 @@
+#include "membership/placement_rule.hpp"
 #include "unit/runtime/port_node.hpp"
 
 #include <gtest/gtest.h>
@@ -163,6 +164,24 @@ TEST_F(PortDomainTest, AVNodeWithoutAWishGoesBackToAMember) {
     node.work();
     EXPECT_EQ(node.word(1).owner(), MemberSlot{PortNodeFixture::member_slot});
     EXPECT_TRUE(node.port->location(1).here());
+}
+
+TEST_F(PortDomainTest, OnARingAVNodeThatHasComeGoesToWhomItBelongs) {
+    PortNodeFixture many{0, 2, 64};
+    many.domain->placement = PlacementRule{PlacementKind::ring, 8}.word();
+    View view = with_active(next_of({}), MemberSlot{PortNodeFixture::port_slot}, Incarnation{1});
+    std::vector<RingMember> members;
+    for (const std::uint32_t slot : {0U, 1U, 2U}) {
+        view = with_active(view, MemberSlot{slot}, Incarnation{1});
+        members.push_back({MemberSlot{slot}, view.at(MemberSlot{slot}).order});
+    }
+    const ViewImage image = image_of(view);
+    std::memcpy(many.context.segment().view_buffer(0), &image, sizeof image);
+    many.context.header().view_current.store(ViewWord::make(view.number, 0).bits);
+    for (std::uint32_t v = 0; v < 32; ++v) many.give_to_port(v);
+    many.work();
+    const Ring ring{8, members};
+    for (std::uint32_t v = 0; v < 32; ++v) EXPECT_EQ(many.word(v).owner(), ring.owner_of(VNodeId{v})) << "VNode " << v;
 }
 
 // It would bounce between two ports for ever.

@@ -1,5 +1,6 @@
 #include "topology/topology.hpp"
 
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <sched.h>
 #if defined(__SANITIZE_ADDRESS__)
@@ -18,15 +19,16 @@ class Affinity {
     ~Affinity() { sched_setaffinity(0, sizeof(before_), &before_); }
 
     [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(CPU_COUNT(&before_)); }
-    void bind_to_first() const {
+    [[nodiscard]] int first() const {
+        int cpu = 0;
+        while (cpu < CPU_SETSIZE && !has(cpu)) ++cpu;
+        return cpu;
+    }
+    [[nodiscard]] bool has(int cpu) const { return CPU_ISSET(cpu, &before_); }
+    static void bind_to(int cpu) {
         cpu_set_t one;
         CPU_ZERO(&one);
-        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-            if (CPU_ISSET(cpu, &before_)) {
-                CPU_SET(cpu, &one);
-                break;
-            }
-        }
+        CPU_SET(cpu, &one);
         ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
     }
 
@@ -46,10 +48,38 @@ TEST(Topology, CountsWhatThisProcessMayRunOn) {
 
 TEST(Topology, AProcessBoundToOneHardwareThreadHasOneCore) {
     const Affinity affinity;
-    affinity.bind_to_first();
+    Affinity::bind_to(affinity.first());
     const Capabilities found = discover();
     EXPECT_EQ(found.hardware_threads, 1U);
     EXPECT_EQ(found.cores, 1U);
+}
+
+/// To hwloc the machine is another one, on whose processors this process may run.
+class SyntheticMachine {
+  public:
+    explicit SyntheticMachine(const char* description) {
+        setenv("HWLOC_SYNTHETIC", description, 1);
+        setenv("HWLOC_THISSYSTEM", "1", 1);
+    }
+    SyntheticMachine(const SyntheticMachine&) = delete;
+    SyntheticMachine& operator=(const SyntheticMachine&) = delete;
+    ~SyntheticMachine() {
+        unsetenv("HWLOC_SYNTHETIC");
+        unsetenv("HWLOC_THISSYSTEM");
+    }
+};
+
+TEST(Topology, AProcessHasANumaNodeIfItIsBoundToOne) {
+    const Affinity affinity;
+    if (!affinity.has(0) || !affinity.has(1)) GTEST_SKIP() << "needs processors 0 and 1";
+    EXPECT_EQ(discover().numa_nodes == 1, discover().numa_node.has_value()) << "all are near the only one";
+    const SyntheticMachine machine{"numanode:2 core:1 pu:1"};
+    EXPECT_EQ(discover().numa_nodes, 2U);
+    EXPECT_FALSE(discover().numa_node.has_value());
+    Affinity::bind_to(1);
+    EXPECT_EQ(discover().numa_node, 1U);
+    Affinity::bind_to(0);
+    EXPECT_EQ(discover().numa_node, 0U);
 }
 
 TEST(Topology, LooksForDevicesOnlyWhenAsked) {

@@ -111,7 +111,7 @@ TEST_F(TransportBreaks, AFrameLargerThanWhatOneConnectionLivesForArrives) {
     const std::vector<std::byte> payload = pattern(1, 20 << 20);
     std::vector<std::byte> place(payload.size());
     two_->events.keep = false;
-    two_->events.on_place = [&](NodeId, const Incoming&) { return Placement::at(place.data()); };
+    two_->events.on_place = [&](NodeId, const Incoming&) { return Landing::at(place.data()); };
     const std::span<const std::byte> piece{payload};
     ASSERT_TRUE(one_->hub->send(two_->id(), {.lane = Lane::bulk, .pieces = std::span{&piece, 1}, .cookie = 1}));
     ASSERT_TRUE(run([&] { return !one_->events.acknowledgements.empty(); }));

@@ -194,7 +194,7 @@ TEST_F(TransportDeath, APeerThatComesBackFirstFindsTheOldLinkReplaced) {
     ASSERT_TRUE(run_until({&one_, &*first}, [&] { return first->events.acknowledgements.size() == 1; }));
     std::vector<std::byte> place(64);
     one_.events.on_place = [&](NodeId, const Incoming& incoming) {
-        return incoming.lane == Lane::bulk ? Placement::at(place.data()) : Placement::transient();
+        return incoming.lane == Lane::bulk ? Landing::at(place.data()) : Landing::transient();
     };
     send(Lane::prompt, 7, {});
     Node second{2};
@@ -217,7 +217,7 @@ TEST_F(TransportDeath, WhatWasPlacedComesBackWhenThePeerDies) {
     std::vector<std::byte> place(32 << 20);
     one_.events.keep = false;
     bool arrived = false;
-    one_.events.on_place = [&](NodeId, const Incoming&) { return Placement::at(place.data()); };
+    one_.events.on_place = [&](NodeId, const Incoming&) { return Landing::at(place.data()); };
     one_.events.on_frame = [&](NodeId, const Incoming&, std::span<const std::byte>) { arrived = true; };
     {
         Node three{3};

@@ -46,10 +46,10 @@ struct Arrived {
 class Recorder : public TransportEvents {
   public:
     void connected(NodeId peer, SessionId session) override { connects.emplace_back(peer, session); }
-    Placement place(NodeId from, const Incoming& incoming) override {
+    Landing place(NodeId from, const Incoming& incoming) override {
         ++places;
         if (on_place) return on_place(from, incoming);
-        return Placement::transient();
+        return Landing::transient();
     }
     void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) override {
         if (on_frame) on_frame(from, incoming, payload);
@@ -82,7 +82,7 @@ class Recorder : public TransportEvents {
     }
 
     bool keep{true};
-    std::function<Placement(NodeId, const Incoming&)> on_place;
+    std::function<Landing(NodeId, const Incoming&)> on_place;
     std::function<void(NodeId, const Incoming&, std::span<const std::byte>)> on_frame;
     std::function<void(std::uint64_t)> on_acknowledged;
     std::function<void()> on_restart;

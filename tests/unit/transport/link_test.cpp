@@ -53,7 +53,7 @@ TEST_F(TransportLink, ReadsALargePayloadOfManyPiecesStraightIntoItsPlace) {
     std::span<const std::byte> seen;
     two_->events.on_place = [&](NodeId, const Incoming& incoming) {
         EXPECT_EQ(incoming.size, payload.size());
-        return Placement::at(place.data());
+        return Landing::at(place.data());
     };
     two_->events.on_frame = [&](NodeId, const Incoming&, std::span<const std::byte> where) { seen = where; };
     ASSERT_TRUE(one_->hub->send(two_->id(), {.lane = Lane::bulk, .pieces = pieces, .cookie = 5}));
@@ -119,7 +119,7 @@ TEST_F(TransportLink, IsNotWritableWhileTooMuchIsUnacknowledgedAndStandsUntilRes
         std::uint64_t refusals = 0;
         two_->events.on_place = [&](NodeId, const Incoming&) {
             refusals += room ? 0 : 1;
-            return room ? Placement::transient() : Placement::later();
+            return room ? Landing::transient() : Landing::later();
         };
         std::uint64_t sent = 0;
         while (one_->hub->writable(two_->id())) send_pattern(*one_, *two_, lane, ++sent, 60'000);
@@ -158,7 +158,7 @@ TEST_F(TransportLink, AFrameThatGotNoPlaceAtFirstIsCopiedIntoOneLater) {
     std::vector<std::byte> place(3 << 20);
     int asked = 0;
     two_->events.on_place = [&](NodeId, const Incoming&) {
-        return ++asked < 3 ? Placement::later() : Placement::at(place.data());
+        return ++asked < 3 ? Landing::later() : Landing::at(place.data());
     };
     send_pattern(*one_, *two_, Lane::bulk, 1, place.size());
     for (int turn = 1; turn <= 2; ++turn) {
@@ -195,7 +195,7 @@ TEST_F(TransportLink, AHandlerMayEndItFromAnyCall) {
         two_->events.on_place = [&](NodeId, const Incoming& incoming) {
             if (where == 0 && incoming.lane == Lane::prompt) leave();
             if (where == 1 && incoming.lane == Lane::bulk) leave();
-            return Placement::at(place.data());
+            return Landing::at(place.data());
         };
         two_->events.on_frame = [&](NodeId, const Incoming& incoming, std::span<const std::byte>) {
             if (where == 2 && incoming.lane == Lane::prompt) leave();
