@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <random>
 #include <sched.h>
 #include <span>
 #include <stdexcept>
@@ -258,7 +259,7 @@ void add_wrong_calls(Scenarios& all) {
         if (self.step() > 3) self[field].next()(1) = ++calls;
     });
     all["random-message"] = stepping([](VNode& self, auto) {
-        self.send(self.index(), 5, self.step() == 4 ? static_cast<double>(getpid()) : 1.0);
+        self.send(self.index(), 5, self.step() == 4 ? static_cast<double>(std::random_device{}()) : 1.0);
         (void)self.receive<double>(self.index(), 5);
     });
 }
