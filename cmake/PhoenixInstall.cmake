@@ -19,6 +19,9 @@ endif()
 if(TARGET pflight)
   install(TARGETS pflight RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
+if(TARGET pflight_port)
+  install(TARGETS pflight_port RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/PhoenixFlightConfig.cmake.in"
   "${CMAKE_BINARY_DIR}/package/PhoenixFlightConfig.cmake" INSTALL_DESTINATION "${PHOENIX_PACKAGE_DIR}")

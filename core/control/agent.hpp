@@ -42,6 +42,8 @@ class Agent {
 
     [[nodiscard]] ControlSegment& segment() noexcept { return segment_; }
     [[nodiscard]] const Arena& arena() const noexcept { return arena_; }
+    /// Where members fetch the arena from.
+    [[nodiscard]] const std::string& socket_name() const noexcept { return socket_name_; }
     /// What members must find in their environment.
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> environment() const;
 

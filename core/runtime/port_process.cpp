@@ -33,12 +33,13 @@ std::string common_job_id(const MemberContext& context) {
 
 }  // namespace
 
-PortProcess::PortProcess(MemberContext context)
+PortProcess::PortProcess(MemberContext context, std::unique_ptr<Carrier> carrier)
     : context_(std::move(context)),
       pool_(context_.segment(), context_.arena(), context_.slot),
       mail_(context_, pool_),
       links_(context_.node(), context_.node_count()),
       once_({context_, pool_, mail_, links_}),
+      carrier_(std::move(carrier)),
       bell_(context_.record()) {}
 
 tl::expected<void, Failure> PortProcess::open() {
@@ -47,12 +48,25 @@ tl::expected<void, Failure> PortProcess::open() {
     options.job_id = common_job_id(context_);
     options.secret = context_.header().secret;
     if (const char* address = std::getenv(port_address_variable)) options.bind_address = address;
-    auto hub = Hub::create(options, *this);
+    std::unique_ptr<CarriedTransport> carried;
+    if (carrier_) {
+        CarrierOptions carrier;
+        if (const char* size = std::getenv(carry_from_variable)) carrier.size_min = std::strtoull(size, nullptr, 10);
+        carried = std::make_unique<CarriedTransport>(std::move(carrier_), *this, carrier);
+    }
+    auto hub = Hub::create(options, carried ? carried->of_base() : *this);
     if (!hub) return tl::unexpected(std::move(hub.error()));
-    hub_ = std::move(*hub);
-    links_.use(*hub_);
+    if (carried) {
+        carried->use(std::move(*hub));
+        carried_ = carried.get();
+        transport_ = std::move(carried);
+    } else {
+        transport_ = std::move(*hub);
+    }
+    links_.use(*transport_);
     ControlHeader& header = context_.header();
-    header.port_addresses[context_.node().value].store(packed_port_address(hub_->address()), std::memory_order_release);
+    header.port_addresses[context_.node().value].store(packed_port_address(transport_->address()),
+                                                       std::memory_order_release);
     header.port.store(context_.slot + 1, std::memory_order_release);
     context_.ring_all();
     const std::uint64_t now = boot_time_ns();
@@ -108,7 +122,7 @@ bool PortProcess::work() {
         last_sweep_ns_ = now;
         mail_.sweep([this](const Record& record) { return consumed_by_commit(context_, pool_, record); });
     }
-    done += hub_->poll(0);
+    done += transport_->poll(0);
     return done != 0;
 }
 
@@ -139,19 +153,19 @@ void PortProcess::look_whether_to_serve() {
     serves_ = context_.current_view().is_active(MemberSlot{context_.slot}) ||
               (somebody_finished(context_.segment()) && !somebody_lives(context_.segment()));
     if (!serves_ || before) return;
-    for (const NodeId peer : hub_->peers()) hub_->resume(peer);  // see place()
+    for (const NodeId peer : transport_->peers()) transport_->resume(peer);  // see place()
 }
 
 void PortProcess::wait() {
     MemberRecord& mine = context_.record();
-    hub_->flush();
+    transport_->flush();
     prepare_sleep(mine);
     if (mail_.anything_new() || mine.attention.load(std::memory_order_acquire) != attention_seen_) {
         cancel_sleep(mine);
         return;
     }
     bell_.arm();
-    std::array<pollfd, 2> entries{{{hub_->descriptor(), POLLIN, 0}, {bell_.descriptor(), POLLIN, 0}}};
+    std::array<pollfd, 2> entries{{{transport_->descriptor(), POLLIN, 0}, {bell_.descriptor(), POLLIN, 0}}};
     poll(entries.data(), entries.size(), static_cast<int>(look_period_ns / 1'000'000));
     bell_.disarm();
 }
@@ -170,16 +184,16 @@ void PortProcess::connect_to_peers() {
         const std::uint64_t address = context_.header().port_addresses[node].load(std::memory_order_acquire);
         const bool elsewhere_now = address != tried_address_[node];
         if (address == 0 || (is_over(context_.segment(), NodeId{node}) && !elsewhere_now)) continue;
-        const bool linked = hub_->status(NodeId{node}).state != LinkState::absent;
+        const bool linked = transport_->status(NodeId{node}).state != LinkState::absent;
         if (!elsewhere_now && (linked || now < tried_ns_[node] + reconnect_pause_ns)) continue;
         if (linked) {
             // There is a new port, so the one that is called, or was, is dead.
-            hub_->disconnect(NodeId{node});
+            transport_->disconnect(NodeId{node});
             forget(NodeId{node});
         }
         tried_address_[node] = address;
         tried_ns_[node] = now;
-        (void)hub_->connect(NodeId{node}, port_address_text(address));
+        (void)transport_->connect(NodeId{node}, port_address_text(address));
     }
 }
 
@@ -305,7 +319,7 @@ void PortProcess::forget(NodeId peer) {
     without_link_since_ns_[peer.value] = boot_time_ns();
 }
 
-int run_port() {
+int run_port(const std::function<std::unique_ptr<Carrier>()>& make_carrier) {
     signal(SIGPIPE, SIG_IGN);
     const auto say = [](const Failure& failure) {
         std::fprintf(stderr, "phoenix port: %s\n", failure.sentence.c_str());
@@ -313,7 +327,7 @@ int run_port() {
     };
     auto context = register_member(MemberRole::port);
     if (!context) return say(context.error());
-    auto process = std::make_unique<PortProcess>(std::move(*context));
+    auto process = std::make_unique<PortProcess>(std::move(*context), make_carrier ? make_carrier() : nullptr);
     if (auto served = process->run(); !served) return say(served.error());
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "runtime/port_once.hpp"
 #include "runtime/port_progress.hpp"
 #include "runtime/service.hpp"
+#include "transport/carried_transport.hpp"
 #include "transport/hub.hpp"
 
 #include <array>
@@ -21,7 +22,8 @@ namespace phoenix {
 
 class PortProcess final : public TransportEvents {
   public:
-    explicit PortProcess(MemberContext context);
+    /// @param carrier  None: all goes over TCP.
+    PortProcess(MemberContext context, std::unique_ptr<Carrier> carrier);
     /// Until the job is over everywhere.
     /// @error system  No address to listen at.
     [[nodiscard]] tl::expected<void, Failure> run();
@@ -81,7 +83,9 @@ class PortProcess final : public TransportEvents {
     Mailroom mail_;
     PortLinks links_;
     PortOnce once_;
-    std::unique_ptr<Hub> hub_;
+    std::unique_ptr<Carrier> carrier_;  ///< Until open().
+    std::unique_ptr<Transport> transport_;
+    CarriedTransport* carried_{nullptr};  ///< `transport_`, if there is a carrier.
     PortBell bell_;
     std::array<std::unique_ptr<Served>, domain_count_max> domains_;
     std::unordered_map<const std::byte*, ExtentId> placed_;

@@ -98,6 +98,7 @@ class RunAgent : public Command {
         options.settings = order.settings;
         options.faults = order.faults;
         options.respawn = order.respawn;
+        options.awaits_port = order.awaits_port;
         options.program = order.program;
         options.arguments = order.arguments;
         options.node = order.node;
@@ -105,7 +106,7 @@ class RunAgent : public Command {
         options.member_output = relay                               ? relay->write_end()
                                 : fcntl(order.output, F_GETFD) >= 0 ? order.output
                                                                     : STDERR_FILENO;
-        LauncherLink launcher{channel, order, **agent, relay ? &*relay : nullptr};
+        LauncherLink launcher{channel, order, **agent, *listen, relay ? &*relay : nullptr};
         const int status = Supervisor{options, **agent, launcher}.run();
         launcher.look(0);  // what was printed last
         launcher.conclude();

@@ -26,7 +26,8 @@ struct EndOrder {
 
 struct Orders {
     std::optional<EndOrder> end;
-    bool finish{false};  ///< All nodes are done: nobody needs the port any more.
+    bool own_port{false};  ///< The port that was awaited will not come.
+    bool finish{false};    ///< All nodes are done: nobody needs the port any more.
 };
 
 class Audience {

@@ -188,6 +188,7 @@ tl::expected<std::optional<HostPlan>, Failure> HostOptions::checked(std::optiona
                 auto found = shell();
                 if (!found) return tl::unexpected(std::move(found.error()));
                 remote = std::move(*found);
+                if (!remote->takes_words) plan.remote_shell = remote->words;
             }
             place.agent_call = words_for(*remote, place.host, {own_program(), "agent"});
         }

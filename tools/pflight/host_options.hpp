@@ -25,8 +25,9 @@ struct NodePlace {
 
 struct HostPlan {
     std::vector<NodePlace> places;
-    std::vector<std::uint32_t> shares;  ///< Members of each.
-    Environment exported;               ///< For all processes on all hosts.
+    std::vector<std::uint32_t> shares;      ///< Members of each.
+    std::vector<std::string> remote_shell;  ///< For a mpirun over them; empty: its own choice.
+    Environment exported;                   ///< For all processes on all hosts.
 };
 
 class HostOptions {

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "control/agent.hpp"
 #include "pflight/launcher.hpp"
+#include "pflight/program.hpp"
 #include "pflight/supervisor.hpp"
 
 #include <algorithm>
@@ -58,6 +59,7 @@ int JobLauncher::run() {
         wait_for_news();
         take_signals();
         look_at_nodes();
+        look_at_mpi_ports();
         if (!judge()) break;
         show_progress();
     }
@@ -77,6 +79,8 @@ tl::expected<void, Failure> JobLauncher::start_nodes() {
     order.directory = std::filesystem::current_path(error).string();
     order.settings = options_.settings;
     order.respawn = options_.respawn;
+    order.awaits_port = options_.mpi_between;
+    for (const std::uint8_t byte : *secret) secret_ += fmt::format("{:02x}", byte);
     order.environment = options_.exported;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = 0; node < options_.nodes; ++node) {
@@ -192,6 +196,33 @@ void JobLauncher::spread_addresses() {
     AddressesOrder order;
     for (const auto& node : nodes_) order.of_nodes.push_back(node->address());
     for (const auto& node : nodes_) node->send(order);
+}
+
+void JobLauncher::look_at_mpi_ports() {
+    if (!options_.mpi_between || failure_) return;
+    const auto fall_back = [this](const std::string& why) {
+        if (!options_.quiet)
+            say(fmt::format("MPI does not carry payloads between nodes ({}); TCP carries them all.", why));
+        for (const auto& node : nodes_) node->send(OwnPortOrder{});
+    };
+    if (mpi_ports_) {
+        const auto ended = mpi_ports_->ended();
+        if (ended && !all_ended()) fall_back("mpirun ended with " + *ended);
+        return;
+    }
+    PortWorld world;
+    world.mpirun = path_of_command("mpirun");
+    world.remote_shell = options_.remote_shell;
+    world.job_id = job_id_;
+    world.secret = secret_;
+    world.carry_from = options_.carry_from;
+    world.exported = options_.exported;
+    for (const auto& node : nodes_) {
+        if (!node->started()) return;
+        world.seats.push_back({node->place().host, node->started()->agent, node->started()->listen});
+    }
+    mpi_ports_.emplace();
+    if (const auto started = mpi_ports_->start(world); !started) fall_back(started.error().sentence);
 }
 
 void JobLauncher::order_end(const EndOrder& order) {

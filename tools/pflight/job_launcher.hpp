@@ -2,6 +2,7 @@
 /// A job of several nodes: starts an agent on each, spreads the addresses of their ports, shows them as one job, ends
 /// all if one fails.
 
+#include "pflight/mpi_ports.hpp"
 #include "pflight/node_link.hpp"
 #include "pflight/progress.hpp"
 #include "pflight/run_options.hpp"
@@ -35,6 +36,8 @@ class JobLauncher {
     void print_rest();
     void judge_lost_nodes();
     void spread_addresses();
+    /// Once all nodes are there: mpirun for their ports. Without it agents start them.
+    void look_at_mpi_ports();
     void order_end(const EndOrder& order);
     /// Ends the others if one has failed, lets ports end if all are done. False if it is no use to wait any longer.
     [[nodiscard]] bool judge();
@@ -46,6 +49,8 @@ class JobLauncher {
     std::string job_id_;
     ProgressDisplay display_;
     std::vector<std::unique_ptr<NodeLink>> nodes_;
+    std::optional<MpiPorts> mpi_ports_;
+    std::string secret_;  ///< In hexadecimal, for them.
     FileDescriptor signals_;
     int interrupting_signal_{0};  ///< The first that asked us to end.
     std::uint32_t interruptions_{0};

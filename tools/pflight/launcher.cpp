@@ -92,7 +92,7 @@ std::string first_line_of(const std::string& command) {
     return line;
 }
 
-void add_open_mpi_4(std::vector<std::string>& words) {
+void add_open_mpi_4(std::vector<std::string>& words, bool free) {
     const auto parameter = [&](const char* name, const char* value) {
         words.insert(words.end(), {"--mca", name, value});
     };
@@ -101,14 +101,15 @@ void add_open_mpi_4(std::vector<std::string>& words) {
     parameter("orte_abort_on_non_zero_status", "0");
     parameter("orte_execute_quiet", "1");  // no report about ranks that died: the launcher's own says what that means
     parameter("odls_base_sigkill_timeout", "0");
+    if (free) return;
     parameter("pml", "ob1");             // looking for UCX costs a fifth of a second at the start
     parameter("btl", "self,vader,tcp");  // tcp for what a rank spawns
 }
 
-void add_open_mpi_5(std::vector<std::string>& words) {
+void add_open_mpi_5(std::vector<std::string>& words, bool free) {
     // Without this a TCP peer's death aborts the survivors.
     words.insert(words.end(), {"--with-ft", "ulfm", "--map-by", ":OVERSUBSCRIBE"});
-    words.insert(words.end(), {"--mca", "pml", "ob1", "--mca", "btl", "self,sm,tcp"});
+    if (!free) words.insert(words.end(), {"--mca", "pml", "ob1", "--mca", "btl", "self,sm,tcp"});
 }
 
 }  // namespace
@@ -159,11 +160,12 @@ int open_mpi_major(std::string_view version_text) {
 std::vector<std::string> mpirun_arguments(const MpirunCall& call, int major, unsigned cores) {
     std::vector<std::string> words;
     if (major >= 5)
-        add_open_mpi_5(words);
+        add_open_mpi_5(words, call.free);
     else
-        add_open_mpi_4(words);
+        add_open_mpi_4(words, call.free);
     // Ranks bound to one core each would share it when there are more ranks than cores.
-    if (call.ranks > cores) words.insert(words.end(), {"--bind-to", "none"});
+    if (call.ranks > cores || call.free) words.insert(words.end(), {"--bind-to", "none"});
+    words.insert(words.end(), call.more.begin(), call.more.end());
     words.insert(words.end(), {"-n", std::to_string(call.ranks)});
     // By name only: values on a command line are there for all users to read.
     for (const auto& [name, value] : call.program.environment) words.insert(words.end(), {"-x", name});

@@ -18,13 +18,14 @@ constexpr std::size_t backlog_max = 65536;  // bytes beyond which progress is le
 
 }  // namespace
 
-LauncherLink::LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const OutputRelay* relay)
+LauncherLink::LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const std::string& listen,
+                           const OutputRelay* relay)
     : channel_(channel),
       agent_(agent),
       relay_(relay),
       node_(order.node),
       stall_ns_(std::uint64_t{order.settings.stall_report_ms} * 1'000'000) {
-    report(StartedReport{boot_time_ns()});
+    report(StartedReport{boot_time_ns(), agent.socket_name(), listen});
 }
 
 void LauncherLink::report(const Report& report) { channel_.send(line_of(report)); }
@@ -141,6 +142,8 @@ Orders LauncherLink::take_orders() {
             orders.end = std::move(*end);
         } else if (std::holds_alternative<FinishOrder>(*order)) {
             orders.finish = true;
+        } else if (std::holds_alternative<OwnPortOrder>(*order)) {
+            orders.own_port = true;
         } else if (const auto* addresses = std::get_if<AddressesOrder>(&*order)) {
             store(*addresses);
         }

@@ -18,7 +18,9 @@ class LauncherLink : public Audience {
   public:
     /// @param channel  On which the start order has come.
     /// @param relay  What members print, if it is to be reported; else nullptr.
-    LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const OutputRelay* relay);
+    /// @param listen  Address for the node's port.
+    LauncherLink(LineChannel& channel, const StartOrder& order, Agent& agent, const std::string& listen,
+                 const OutputRelay* relay);
 
     void happened(const Event& event) override;
     void process_started(pid_t pid, ProcessPurpose purpose) override;

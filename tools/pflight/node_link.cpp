@@ -79,7 +79,7 @@ NodeNews NodeLink::look() {
 
 void NodeLink::take(Report& report, NodeNews& news) {
     if (const auto* started = std::get_if<StartedReport>(&report)) {
-        started_ = true;
+        started_ = *started;
         if (place_.remote())
             clock_ahead_ns_ = boot_time_ns() - started->time_ns;
         else if (auto segment = ControlSegment::attach(job_id_))

@@ -49,6 +49,9 @@ class NodeLink {
     /// Nodes that have told this one that their work is completed.
     [[nodiscard]] const std::vector<std::uint32_t>& over() const noexcept { return over_; }
     [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
+    /// What its agent has said when it had started.
+    [[nodiscard]] const std::optional<StartedReport>& started() const noexcept { return started_; }
+    [[nodiscard]] const NodePlace& place() const noexcept { return place_; }
     [[nodiscard]] std::uint32_t port_restarts() const noexcept { return port_restarts_; }
     [[nodiscard]] const Timeline& timeline() const noexcept { return timeline_; }
     [[nodiscard]] ProgressSample& progress() noexcept { return progress_; }
@@ -66,7 +69,7 @@ class NodeLink {
     std::uint32_t node_;
     std::string job_id_;  ///< Of the node.
     NodePlace place_;
-    bool started_{false};
+    std::optional<StartedReport> started_;
     bool lost_{false};
     std::uint64_t clock_ahead_ns_{0};  ///< Of ours, against that of the other machine; wraps.
     std::vector<std::uint32_t> over_;

@@ -138,6 +138,7 @@ PlainJson json_of_order(const StartOrder& order) {
             {"output", order.output},
             {"relay", order.relay},
             {"listen", order.listen},
+            {"awaits_port", order.awaits_port},
             {"environment", order.environment}};
 }
 
@@ -164,6 +165,7 @@ StartOrder start_order_of(const PlainJson& json) {
     order.output = number_of<int>(json, "output", 1023);
     order.relay = json.at("relay").get<bool>();
     order.listen = json.at("listen").get<std::string>();
+    order.awaits_port = json.at("awaits_port").get<bool>();
     order.environment = json.at("environment").get<std::vector<std::pair<std::string, std::string>>>();
     return order;
 }
@@ -271,13 +273,23 @@ Order order_of(const PlainJson& json) {
     if (type == "start") return start_order_of(json);
     if (type == "addresses") return addresses_of(json);
     if (type == "end") return end_order_of(json);
+    if (type == "own_port") return OwnPortOrder{};
     if (type == "finish") return FinishOrder{};
     throw std::invalid_argument{fmt::format("there is no order '{}'", type)};
 }
 
+StartedReport started_of(const PlainJson& json) {
+    StartedReport report{whole_of(json, "time_ns"), json.at("agent").get<std::string>(),
+                         json.at("listen").get<std::string>()};
+    // They become entries of a list.
+    if (report.agent.find(',') != std::string::npos) wrong_value("agent");
+    if (report.listen.find(',') != std::string::npos) wrong_value("listen");
+    return report;
+}
+
 Report report_of(const PlainJson& json) {
     const auto type = json.at("type").get<std::string>();
-    if (type == "started") return StartedReport{whole_of(json, "time_ns")};
+    if (type == "started") return started_of(json);
     if (type == "process") return process_of(json);
     if (type == "port")
         return PortReport{number_of<std::uint32_t>(json, "slot", member_count_max - 1),
@@ -321,6 +333,9 @@ tl::expected<std::string, Failure> line_of(const Order& order) {
                                                    {"hurry", end.hurry}}
                                       .dump(-1, ' ', false, PlainJson::error_handler_t::replace);
                               },
+                              [](const OwnPortOrder&) {
+                                  return PlainJson{{"type", "own_port"}}.dump();
+                              },
                               [](const FinishOrder&) {
                                   return PlainJson{{"type", "finish"}}.dump();
                               }},
@@ -337,7 +352,10 @@ std::string line_of(const Report& report) {
     const PlainJson json = std::visit(
         Overloaded{
             [](const StartedReport& started) {
-                return PlainJson{{"type", "started"}, {"time_ns", started.time_ns}};
+                return PlainJson{{"type", "started"},
+                                 {"time_ns", started.time_ns},
+                                 {"agent", started.agent},
+                                 {"listen", started.listen}};
             },
             [](const ProcessReport& process) {
                 return PlainJson{{"type", "process"},

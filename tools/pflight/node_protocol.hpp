@@ -2,7 +2,7 @@
 /// What launcher and agents say to each other over the agents' stdin and stdout: one JSON object a line, nothing else,
 /// so that it goes through ssh as well. Formatting and parsing; pure. What comes in is checked here and trusted beyond.
 ///
-///   launcher -> agent   start (first, once), addresses, end, finish
+///   launcher -> agent   start (first, once), addresses, own_port, end, finish
 ///   agent -> launcher   started, process, port, event, died, progress, say, output, ended, over
 
 #include "control/fault_plan.hpp"
@@ -23,7 +23,7 @@
 
 namespace phoenix::pflight {
 
-inline constexpr std::uint32_t node_protocol_version = 2;
+inline constexpr std::uint32_t node_protocol_version = 3;
 
 /// All that an agent must know.
 struct StartOrder {
@@ -38,22 +38,27 @@ struct StartOrder {
     Settings settings;
     std::vector<PlannedFault> faults;
     bool respawn{false};
-    int output{2};       ///< Descriptor of the agent that is the members' stdout; unless `relay`.
-    bool relay{false};   ///< What members print is reported: there is another machine between.
-    std::string listen;  ///< Address, or network of the address, of the node's port.
+    int output{2};            ///< Descriptor of the agent that is the members' stdout; unless `relay`.
+    bool relay{false};        ///< What members print is reported: there is another machine between.
+    std::string listen;       ///< Address, or network of the address, of the node's port.
+    bool awaits_port{false};  ///< It is started by somebody else; OwnPortOrder: it is not.
     std::vector<std::pair<std::string, std::string>> environment;  ///< For all processes of the node.
 };
 /// Where the port of each node listens; 0: not known (any more).
 struct AddressesOrder {
     std::vector<std::uint64_t> of_nodes;
 };
+/// No port will come that somebody else has started.
+struct OwnPortOrder {};
 /// Nobody needs ports any more.
 struct FinishOrder {};
-using Order = std::variant<StartOrder, AddressesOrder, EndOrder, FinishOrder>;
+using Order = std::variant<StartOrder, AddressesOrder, OwnPortOrder, EndOrder, FinishOrder>;
 
 /// The node's segment is there.
 struct StartedReport {
     std::uint64_t time_ns{0};  ///< By the clock of its machine, as all times in reports.
+    std::string agent;         ///< Socket of the agent.
+    std::string listen;        ///< Address for the node's port.
 };
 struct ProcessReport {
     pid_t pid{0};

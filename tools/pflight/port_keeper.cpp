@@ -19,14 +19,38 @@ PortEnd judge_port_end(bool needed, bool exited_in_order, std::uint32_t restarts
     return restarts < port_restart_count_max ? PortEnd::start_anew : PortEnd::too_often;
 }
 
-PortKeeper::PortKeeper(Agent& agent, Audience& audience, int output, std::string listen)
+namespace {
+
+// Far longer than mpirun takes to start something, or to say that it cannot.
+constexpr std::uint64_t await_ns = 30'000'000'000;
+
+}  // namespace
+
+PortKeeper::PortKeeper(Agent& agent, Audience& audience, int output, std::string listen, bool awaits)
     : agent_(agent),
       audience_(audience),
       output_(output),
       listen_(std::move(listen)),
+      await_until_ns_(awaits ? ~std::uint64_t{0} : 0),
       killed_(fault_count_max, false) {}
 
 tl::expected<void, Failure> PortKeeper::start() {
+    if (await_until_ns_ == 0) return start_own();
+    await_until_ns_ = boot_time_ns() + await_ns;
+    return {};
+}
+
+// It is no child of ours.
+bool PortKeeper::adopt() {
+    const std::uint32_t port = agent_.segment().header().port.load(std::memory_order_acquire);
+    if (port == 0) return false;
+    const MemberIdentity who = identity_of(agent_.segment().member(port - 1));
+    if (!who.attached()) return false;
+    has_started(who.process);
+    return true;
+}
+
+tl::expected<void, Failure> PortKeeper::start_own() {
     // Whatever the one before has stored there is of no use to anybody.
     ControlHeader& header = agent_.segment().header();
     header.port_addresses[header.node_id].store(0, std::memory_order_release);
@@ -37,17 +61,36 @@ tl::expected<void, Failure> PortKeeper::start() {
     call.outlives_readers = true;
     const auto pid = start_process(call);
     if (!pid) return tl::unexpected(pid.error());
-    identity_ = {*pid, start_time_of(*pid)};
-    handle_ = ProcessHandle{identity_};
-    heartbeat_seen_ns_ = boot_time_ns();
-    record_event(agent_.segment(), EventKind::port_started, header.node_id, static_cast<std::uint64_t>(*pid), 0,
-                 started_);
-    ++started_;
-    audience_.process_started(*pid, ProcessPurpose::port);
+    has_started({*pid, start_time_of(*pid)});
     return {};
 }
 
+void PortKeeper::has_started(ProcessIdentity identity) {
+    identity_ = identity;
+    handle_ = ProcessHandle{identity_};
+    heartbeat_seen_ns_ = boot_time_ns();
+    record_event(agent_.segment(), EventKind::port_started, agent_.segment().header().node_id,
+                 static_cast<std::uint64_t>(identity.pid), 0, started_);
+    ++started_;
+    audience_.process_started(identity.pid, ProcessPurpose::port);
+}
+
+bool PortKeeper::left_in_order() const noexcept {
+    for (std::uint32_t slot = member_count_max; slot-- > 0;) {
+        const MemberIdentity who = identity_of(agent_.segment().member(slot));
+        if (who.process == identity_ && who.presence == Presence::leaving) return true;
+    }
+    return false;
+}
+
 std::optional<EndOrder> PortKeeper::look(bool needed) {
+    if (await_until_ns_ != 0) {
+        const bool adopted = adopt();
+        if (!adopted && (!needed || boot_time_ns() < await_until_ns_)) return std::nullopt;
+        await_until_ns_ = 0;
+        if (auto own = adopted ? tl::expected<void, Failure>{} : start_own(); !own)
+            return EndOrder{Outcome::failed, own.error().code, own.error().sentence, false};
+    }
     if (!handle_.valid()) return std::nullopt;
     if (!handle_.dead()) {
         tell_address();
@@ -56,7 +99,7 @@ std::optional<EndOrder> PortKeeper::look(bool needed) {
     }
     int status = 0;
     const bool known = waitpid(identity_.pid, &status, WNOHANG) == identity_.pid;
-    const bool in_order = known && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const bool in_order = known ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : left_in_order();
     const std::string how = known && WIFEXITED(status) ? fmt::format("exit status {}", WEXITSTATUS(status))
                                                        : signal_name(known ? WTERMSIG(status) : SIGKILL);
     if (const MemberRecord* mine = record(); mine != nullptr && needed && !in_order) {
@@ -75,7 +118,7 @@ std::optional<EndOrder> PortKeeper::look(bool needed) {
                             agent_.segment().header().node_id, started_, how),
                 false};
     }
-    if (auto again = start(); !again)
+    if (auto again = start_own(); !again)
         return EndOrder{Outcome::failed, again.error().code, again.error().sentence, false};
     return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include "control/agent.hpp"
 #include "pflight/audience.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,9 +26,12 @@ class PortKeeper {
   public:
     /// @param output  Descriptor for its stdout; -1: our own.
     /// @param listen  IPv4 address of this machine that it listens at.
-    PortKeeper(Agent& agent, Audience& audience, int output, std::string listen);
+    /// @param awaits  The first one is started by somebody else.
+    PortKeeper(Agent& agent, Audience& audience, int output, std::string listen, bool awaits = false);
 
     [[nodiscard]] tl::expected<void, Failure> start();
+    /// Nobody else starts one: look() will.
+    void do_not_wait() noexcept { await_until_ns_ = std::min<std::uint64_t>(await_until_ns_, 1); }
     /// Notices its end, starts it anew while `needed`, says where it listens, kills it where that is planned. An order
     /// to end the node if it dies too often.
     [[nodiscard]] std::optional<EndOrder> look(bool needed);
@@ -43,6 +47,10 @@ class PortKeeper {
     [[nodiscard]] bool hangs(const Settings& settings) noexcept;
 
   private:
+    [[nodiscard]] tl::expected<void, Failure> start_own();
+    [[nodiscard]] bool adopt();
+    void has_started(ProcessIdentity identity);
+    [[nodiscard]] bool left_in_order() const noexcept;
     void tell_address();
     void kill_as_planned();
     [[nodiscard]] const MemberRecord* record() const noexcept;
@@ -52,7 +60,8 @@ class PortKeeper {
     int output_;
     std::string listen_;
     ProcessIdentity identity_;
-    ProcessHandle handle_;  ///< Of the one that lives.
+    ProcessHandle handle_;             ///< Of the one that lives.
+    std::uint64_t await_until_ns_{0};  ///< For one that somebody else starts; 0: there will be none.
     std::uint32_t started_{0};
     std::uint64_t told_address_{0};
     std::vector<bool> killed_;  ///< By index of the fault.

@@ -74,7 +74,8 @@ void RunCommand::declare(CLI::App& application) {
     text("-n,--members", members_, "N", "Members to start, 1 to 256");
     text("--emulate-nodes", nodes_, "K",
          "Share the members out over K nodes with memory of their own, on this machine");
-    text("--between", between_, "HOW", "What carries messages between nodes: direct (TCP)");
+    text("--between", between_, "HOW",
+         "What carries payloads between nodes: direct (TCP), or mpi or mpi:SIZE for those from SIZE on (64K)");
     command_->add_flag("--local", local_, "Fork the members, without MPI");
     command_->add_flag("--mpi", mpi_, "Start the members as ranks of one mpirun (the default where there is one)");
     command_
@@ -155,6 +156,7 @@ RunCommand::Check RunCommand::check_hosts(RunOptions& options) const {
     options.places = std::move((*plan)->places);
     options.shares = std::move((*plan)->shares);
     options.exported = std::move((*plan)->exported);
+    options.remote_shell = std::move((*plan)->remote_shell);
     options.nodes = static_cast<std::uint32_t>(options.places.size());
     options.members = std::accumulate(options.shares.begin(), options.shares.end(), 0U);
     return {};
@@ -177,9 +179,28 @@ RunCommand::Check RunCommand::check_members(RunOptions& options) const {
     return {};
 }
 
+RunCommand::Check RunCommand::check_between(RunOptions& options) const {
+    if (between_.empty() || between_ == "direct") return {};
+    const std::size_t colon = between_.find(':');
+    if (between_.substr(0, colon) != "mpi")
+        return wrong(fmt::format("--between {}: write 'direct', or 'mpi' for large payloads by MPI.", between_));
+    if (!built_with_mpi())
+        return wrong(
+            "--between mpi: this pflight was built without MPI; leave it out, or build with -DPHOENIX_MPI=ON.");
+    if (path_of_command("mpirun").empty())
+        return wrong("--between mpi: there is no mpirun on PATH; install Open MPI (openmpi-bin) or leave it out.");
+    options.mpi_between = true;
+    if (colon == std::string::npos) return {};
+    const auto size = size_in_bytes(std::string_view{between_}.substr(colon + 1));
+    if (!size || *size == 0)
+        return wrong(
+            fmt::format("--between {}: the smallest payload for MPI is a size; write for example mpi:256K.", between_));
+    options.carry_from = *size;
+    return {};
+}
+
 RunCommand::Check RunCommand::check_nodes(RunOptions& options) const {
-    if (!between_.empty() && between_ != "direct")
-        return wrong(fmt::format("--between {}: only 'direct' is known.", between_));
+    if (auto known = check_between(options); !known) return known;
     if (nodes_.empty()) {
         if (!between_.empty() && options.nodes == 1)
             return wrong("--between needs several nodes; add for example --emulate-nodes 2.");

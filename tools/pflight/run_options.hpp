@@ -28,9 +28,13 @@ struct RunOptions {
     bool quiet{false};
     bool timeline{false};
     bool respawn{false};
-    std::string program;                 ///< Path of the executable.
-    std::vector<std::string> arguments;  ///< Of the program, without its name.
-    std::string mpirun;                  ///< Path, in mode mpi.
+    bool awaits_port{false};                ///< Of an agent: see StartOrder.
+    bool mpi_between{false};                ///< MPI carries large payloads between nodes.
+    std::uint64_t carry_from{0};            ///< The smallest, in bytes; 0: as usual.
+    std::vector<std::string> remote_shell;  ///< For mpirun.
+    std::string program;                    ///< Path of the executable.
+    std::vector<std::string> arguments;     ///< Of the program, without its name.
+    std::string mpirun;                     ///< Path, in mode mpi.
     std::uint32_t nodes{1};
     std::vector<NodePlace> places;                       ///< Of each node, if they are started by agents; else empty.
     std::vector<std::uint32_t> shares;                   ///< Members of each node, likewise.
@@ -57,6 +61,7 @@ class RunCommand {
     [[nodiscard]] Check check_program(RunOptions& options) const;
     [[nodiscard]] Check check_members(RunOptions& options) const;
     [[nodiscard]] Check check_hosts(RunOptions& options) const;
+    [[nodiscard]] Check check_between(RunOptions& options) const;
     [[nodiscard]] Check check_nodes(RunOptions& options) const;
     [[nodiscard]] Check check_mode(RunOptions& options) const;
     [[nodiscard]] Check check_node_faults(RunOptions& options) const;

@@ -71,7 +71,8 @@ Supervisor::Supervisor(const RunOptions& options, Agent& agent, Audience& audien
       events_(segment_),
       signals_(signalfd_of_supervision()),
       resumed_(options.faults.size(), false) {
-    if (options.nodes > 1) port_.emplace(agent, audience, options.member_output, options.port_listens_at);
+    if (options.nodes > 1)
+        port_.emplace(agent, audience, options.member_output, options.port_listens_at, options.awaits_port);
 }
 
 int Supervisor::run() {
@@ -172,6 +173,7 @@ bool Supervisor::told_to_end() {
     Orders news = audience_.take_orders();
     orders_.finish = orders_.finish || news.finish;
     if (news.end) orders_.end = std::move(news.end);
+    if (port_ && news.own_port) port_->do_not_wait();
     if (port_) {
         // Other nodes may need it for longer than our own members.
         const bool goes_well = segment_.outcome() == Outcome::running || segment_.outcome() == Outcome::completed;
