@@ -17,7 +17,7 @@
 namespace phoenix {
 
 inline constexpr std::uint64_t control_magic = 0x31304C464E454F50;  // "POENFL01", little endian
-inline constexpr std::uint32_t layout_version = 6;
+inline constexpr std::uint32_t layout_version = 7;
 inline constexpr std::uint32_t member_count_max = 256;
 inline constexpr std::uint32_t node_count_max = 64;
 inline constexpr std::uint32_t domain_count_max = 62;
@@ -37,6 +37,18 @@ enum class Outcome : std::uint32_t {
     failed = 3,
     interrupted = 4
 };
+
+/// What carries payloads to a node. For people: nothing is decided by it.
+enum class RouteState : std::uint32_t { none = 0, tcp = 1, mpi = 2 };
+struct RouteRecord {
+    std::atomic<RouteState> state;
+    std::atomic<std::uint32_t> reconnects;        ///< Connections of this link that broke and were made again.
+    std::atomic<std::uint64_t> carried_frames;    ///< By MPI, and accepted; of this link, as all that follows.
+    std::atomic<std::uint64_t> carried_bytes;     ///< Payload of these.
+    std::atomic<std::uint64_t> withdrawn_frames;  ///< Offered to MPI and sent over TCP after all.
+    std::atomic<std::uint64_t> kept_bytes;        ///< Memory that MPI has not let go of after a transfer was given up.
+};
+static_assert(sizeof(RouteRecord) == 40);
 
 struct ControlHeader {
     std::atomic<std::uint64_t> magic;      //    0  stored last by the creator: the segment is complete
@@ -88,6 +100,7 @@ struct ControlHeader {
     std::atomic<std::uint64_t> past_steps;         // 11880  of members whose slots others have had since; for people
     std::atomic<std::uint64_t> past_recoveries;    // 11888  the same
     std::atomic<std::uint64_t> nodes_over;  // 11896  bit n: node n has no members and will have none, its port says
+    std::array<RouteRecord, node_count_max> routes;  // 11904  to the ports of other nodes; the port's, for people
 };
 static_assert(offsetof(ControlHeader, creator_pid) == 64);
 static_assert(offsetof(ControlHeader, creator_start_time) == 72);
@@ -101,6 +114,7 @@ static_assert(offsetof(ControlHeader, settings) == 5192);
 static_assert(offsetof(ControlHeader, service_news) == 11336);
 static_assert(offsetof(ControlHeader, port_addresses) == 11360);
 static_assert(offsetof(ControlHeader, past_steps) == 11880);
+static_assert(offsetof(ControlHeader, routes) == 11904);
 
 /// What a member says of itself; what the others agreed about it is in the view.
 enum class Presence : std::uint32_t {

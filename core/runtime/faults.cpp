@@ -12,6 +12,12 @@
 
 namespace phoenix {
 
+namespace {
+
+constexpr std::uint64_t alone_look_period_ns = 1'000'000;
+
+}  // namespace
+
 FaultWatch::FaultWatch(const MemberContext& context) noexcept
     : context_(&context), armed_(context.header().fault_count.load(std::memory_order_acquire) != 0) {}
 
@@ -25,7 +31,10 @@ LivenessTable FaultWatch::liveness_of(const View& view) const {
     return liveness;
 }
 
-FaultWatch::Candidates FaultWatch::candidates() const {
+FaultWatch::Candidates FaultWatch::candidates() {
+    // Each look at a process is a system call. That somebody has come may be seen late, that somebody is gone may not.
+    const std::uint64_t now = boot_time_ns();
+    if (now < missed_until_ns_) return {{}, true};
     const View view = context_->current_view();
     const LivenessTable liveness = liveness_of(view);
     Candidates found;
@@ -41,10 +50,11 @@ FaultWatch::Candidates FaultWatch::candidates() const {
     const bool others_elsewhere =
         context_->node() != home_node && context_->header().keepers_elsewhere.load(std::memory_order_acquire) != 0;
     found.would_be_missed = living < 2 && !others_elsewhere;
+    if (found.would_be_missed) missed_until_ns_ = now + alone_look_period_ns;
     return found;
 }
 
-bool FaultWatch::meant(const FaultEntry& entry) const {
+bool FaultWatch::meant(const FaultEntry& entry) {
     if (entry.target == fault_target_anybody) return true;
     if (entry.target >= 0) return static_cast<std::uint32_t>(entry.target) == context_->slot;
     if (entry.target == fault_target_coordinator) {
@@ -57,7 +67,7 @@ bool FaultWatch::meant(const FaultEntry& entry) const {
 }
 
 // One that would take the last member waits, and lets others pass: among them may be a join.
-bool FaultWatch::is_next(const FaultEntry& entry) const {
+bool FaultWatch::is_next(const FaultEntry& entry) {
     const auto faults = context_->segment().faults();
     for (std::uint32_t after = entry.after; after != 0; after = faults[after - 1].after) {
         const FaultEntry& before = faults[after - 1];

@@ -30,15 +30,16 @@ class FaultWatch {
         std::vector<std::uint32_t> slots;
         bool would_be_missed{};  ///< There is one member left, and nobody else who could go on.
     };
-    [[nodiscard]] Candidates candidates() const;
+    [[nodiscard]] Candidates candidates();
     [[nodiscard]] LivenessTable liveness_of(const View& view) const;
-    [[nodiscard]] bool is_next(const FaultEntry& entry) const;
-    [[nodiscard]] bool meant(const FaultEntry& entry) const;
+    [[nodiscard]] bool is_next(const FaultEntry& entry);
+    [[nodiscard]] bool meant(const FaultEntry& entry);
     void carry_out(const FaultEntry& entry);
 
     const MemberContext* context_;
     bool armed_;
     std::uint64_t move_wanted_{0};
+    std::uint64_t missed_until_ns_{0};  ///< This member is the last one of the job.
 };
 
 }  // namespace phoenix

@@ -97,6 +97,7 @@ bool PortProcess::work() {
         connect_to_peers();
         find_domains();
         look_at_outcome();
+        show_routes();
         look_at_lost_nodes();
         look_for_missing_domains();
         look_for_members();
@@ -222,6 +223,24 @@ void PortProcess::look_at_outcome() {
     const OutcomeHead head{static_cast<std::uint32_t>(context_.header().outcome_code), 0};
     for (const NodeId peer : links_.peers_up())
         (void)links_.post_copy(peer, FrameType::outcome, bytes_of(head), std::as_bytes(std::span{text}));
+}
+
+void PortProcess::show_routes() noexcept {
+    for (std::uint32_t node = 0; node < context_.node_count(); ++node) {
+        if (NodeId{node} == context_.node()) continue;
+        RouteRecord& route = context_.header().routes[node];
+        const CarriedStatus carried = carried_ != nullptr ? carried_->carried(NodeId{node}) : CarriedStatus{};
+        // Read by people only: no order is needed.
+        const auto show = [](auto& shown, auto value) { shown.store(value, std::memory_order_relaxed); };
+        show(route.state, !links_.up(NodeId{node}) ? RouteState::none
+                          : carried.carries        ? RouteState::mpi
+                                                   : RouteState::tcp);
+        show(route.reconnects, static_cast<std::uint32_t>(transport_->status(NodeId{node}).reconnects));
+        show(route.carried_frames, carried.sent_frames);
+        show(route.carried_bytes, carried.sent_bytes);
+        show(route.withdrawn_frames, carried.withdrawn_frames);
+        show(route.kept_bytes, carried.kept_bytes);
+    }
 }
 
 bool PortProcess::is_lost(std::uint32_t node) const noexcept {

@@ -59,6 +59,7 @@ class PortProcess final : public TransportEvents {
     void announce(NodeId peer, const Served& served);
     void forget(NodeId peer);
     void look_at_outcome();
+    void show_routes() noexcept;
     void look_at_lost_nodes();
     void look_for_missing_domains();
     void look_for_members();

@@ -218,6 +218,15 @@ std::string status_text(const JobView& job) {
     return text + "\n" + table_text(domain_rows(job));
 }
 
+const char* route_name(RouteState state) noexcept {
+    switch (state) {
+        case RouteState::none: return "none";
+        case RouteState::tcp: return "tcp";
+        case RouteState::mpi: return "mpi";
+    }
+    return "?";
+}
+
 std::string status_json(const JobView& job) {
     const MemberView* coordinator = coordinator_in(job);
     Json json{{"job", job.job_id},
@@ -237,6 +246,15 @@ std::string status_json(const JobView& job) {
     if (coordinator != nullptr) json["coordinator"] = coordinator->slot;
     for (const MemberState state : states) json["members"][state_name(state)] = count_in(job, state);
     for (const DomainView& domain : job.domains) json["domains"].push_back(json_of(domain));
+    if (job.nodes > 1) json["routes"] = Json::array();
+    for (const RouteView& route : job.routes)
+        json["routes"].push_back({{"node", route.node},
+                                  {"by", route_name(route.state)},
+                                  {"reconnects", route.reconnects},
+                                  {"mpi_frames", route.carried_frames},
+                                  {"mpi_bytes", route.carried_bytes},
+                                  {"withdrawn_frames", route.withdrawn_frames},
+                                  {"kept_bytes", route.kept_bytes}});
     return written(json);
 }
 

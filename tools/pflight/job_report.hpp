@@ -38,6 +38,8 @@ struct DomainVNodes {
 [[nodiscard]] std::vector<std::string> long_waits(const JobView& job);
 
 [[nodiscard]] std::string status_text(const JobView& job);
+/// "mpi", "tcp" or "none".
+[[nodiscard]] const char* route_name(RouteState state) noexcept;
 [[nodiscard]] std::string status_json(const JobView& job);
 [[nodiscard]] std::string members_text(const JobView& job);
 [[nodiscard]] std::string members_json(const JobView& job);

@@ -185,6 +185,12 @@ JobView read_job(const ControlSegment& segment, const Arena& arena, const Proces
     JobView job;
     job.job_id = job_of_segment(header.job_id.data());
     job.nodes = header.node_count;
+    for (std::uint32_t node = 0; node < header.node_count; ++node) {
+        if (node == header.node_id) continue;
+        const RouteRecord& route = header.routes[node];
+        job.routes.push_back({node, route.state.load(), route.reconnects.load(), route.carried_frames.load(),
+                              route.carried_bytes.load(), route.withdrawn_frames.load(), route.kept_bytes.load()});
+    }
     if (header.node_count > 1) job.node = header.node_id;
     job.agent_pid = static_cast<pid_t>(header.agent_pid.load(std::memory_order_acquire));
     job.agent_alive = job.agent_pid != 0 && runs(look({job.agent_pid, header.agent_start_time}));

@@ -71,6 +71,17 @@ struct VNodeView {
     bool here{true};          ///< It is executed on this node.
 };
 
+/// How the port of a node reaches another one.
+struct RouteView {
+    std::uint32_t node{0};
+    RouteState state{RouteState::none};
+    std::uint32_t reconnects{0};
+    std::uint64_t carried_frames{0};
+    std::uint64_t carried_bytes{0};
+    std::uint64_t withdrawn_frames{0};
+    std::uint64_t kept_bytes{0};
+};
+
 struct JobView {
     std::string job_id;
     std::optional<std::uint32_t> node;  ///< In a job of several.
@@ -85,7 +96,8 @@ struct JobView {
     std::uint64_t stall_ns{0};        ///< Longer waits are told in the progress of domains.
     std::vector<MemberView> members;  ///< By slot; one that left until another one has its slot.
     std::vector<DomainView> domains;
-    std::uint64_t recoveries{0};  ///< VNodes taken over from the dead.
+    std::uint64_t recoveries{0};    ///< VNodes taken over from the dead.
+    std::vector<RouteView> routes;  ///< To all other nodes.
 };
 
 /// How far a member is, from what the view, its own record and its process say: the view may not have noticed yet that

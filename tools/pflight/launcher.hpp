@@ -35,7 +35,7 @@ struct MpirunCall {
     std::uint32_t ranks{1};
     ProgramCall program;
     std::vector<std::string> more{};  ///< Arguments of mpirun.
-    bool free{false};               ///< Ranks are bound to no core, and MPI chooses its components itself.
+    bool free{false};                 ///< Ranks are bound to no core, and MPI chooses its components itself.
 };
 
 /// First line of `mpirun --version` says e.g. "mpirun (Open MPI) 4.1.4": 4; 0 for anything else.

@@ -32,6 +32,14 @@ std::string port_text(const JobView& job) {
     return port == job.members.end() ? "none" : fmt::format("process {}", port->pid);
 }
 
+// "1 mpi, 2 tcp"
+std::string routes_text(const JobView& job) {
+    std::string text;
+    for (const RouteView& route : job.routes)
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", route.node, route_name(route.state));
+    return text;
+}
+
 // What the report of one node says, as an entry of "nodes".
 OrderedJson entry_of(std::uint32_t node, const std::string& report) {
     OrderedJson entry{{"node", node}};
@@ -57,10 +65,10 @@ std::string nodes_status_text(const std::vector<JobView>& nodes) {
         const std::uint32_t node = job.node.value_or(0);
         const MemberView* coordinator = coordinator_in(job);
         append(overview,
-               {{"outcome", "view", "coordinator", "members", "recovered", "port", "agent"},
+               {{"outcome", "view", "coordinator", "members", "recovered", "port", "routes", "agent"},
                 {outcome_name(job.outcome), std::to_string(job.view),
                  coordinator == nullptr ? "none" : text_of(MemberName{node, coordinator->slot}), member_counts(job),
-                 std::to_string(job.recoveries), port_text(job), agent_text(job)}},
+                 std::to_string(job.recoveries), port_text(job), routes_text(job), agent_text(job)}},
                node);
         append(domains, domain_rows(job), node);
         if (!job.outcome_text.empty()) outcomes += fmt::format("node {}: {}\n", node, job.outcome_text);

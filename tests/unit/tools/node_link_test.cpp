@@ -32,13 +32,13 @@ TEST(NodeLink, ANodeThatNobodyCanReachEndsTheJobAtOnce) {
     const NodeLink unstarted = after({});
     EXPECT_FALSE(unstarted.lost());
     EXPECT_THAT(unstarted.ending()->sentence, HasSubstr("No agent could be started on host 'far'"));
-    const NodeLink unknown = after({StartedReport{1}});
+    const NodeLink unknown = after({StartedReport{1, "agent", "127.0.0.1"}});
     EXPECT_FALSE(unknown.lost());
     EXPECT_THAT(unknown.ending()->sentence, HasSubstr("lost (exit status 3) before others knew how to reach the node"));
 }
 
 TEST(NodeLink, ANodeThatOthersCanReachGoesOnWithoutItsAgent) {
-    const NodeLink link = after({StartedReport{1}, PortReport{4, 77}});
+    const NodeLink link = after({StartedReport{1, "agent", "127.0.0.1"}, PortReport{4, 77}});
     EXPECT_TRUE(link.lost());
     EXPECT_EQ(link.address(), 77U);
 }

@@ -35,6 +35,7 @@ StartOrder start_order() {
     order.faults = {*parse_fault("kill:1@300"), *parse_fault("stop:0@2+3s")};
     order.faults.push_back(chaos_faults({.seed = 7, .moves = 1}, 2).front());
     order.respawn = true;
+    order.awaits_port = true;
     order.output = 3;
     order.relay = true;
     order.listen = "10.1.0.0/16";
@@ -81,6 +82,7 @@ TEST(NodeProtocol, StartCarriesAllThatAnAgentNeeds) {
     EXPECT_EQ(got.settings.checkpoint_directory, "/saved");
     EXPECT_EQ(got.faults, sent.faults);
     EXPECT_EQ(got.respawn, sent.respawn);
+    EXPECT_EQ(got.awaits_port, sent.awaits_port);
     EXPECT_EQ(got.output, sent.output);
     EXPECT_EQ(got.relay, sent.relay);
     EXPECT_EQ(got.listen, sent.listen);
@@ -104,7 +106,13 @@ TEST(NodeProtocol, OrdersComeBackAsTheyWere) {
 }
 
 TEST(NodeProtocol, ReportsComeBackAsTheyWere) {
-    EXPECT_EQ(there_and_back<StartedReport>(Report{StartedReport{1234567890123}}).time_ns, 1234567890123U);
+    const auto started =
+        there_and_back<StartedReport>(Report{StartedReport{1234567890123, "phoenix.0.j.1", "10.0.0.2"}});
+    EXPECT_EQ(started.time_ns, 1234567890123U);
+    EXPECT_EQ(started.agent, "phoenix.0.j.1");
+    EXPECT_EQ(started.listen, "10.0.0.2");
+    // They become entries of a list.
+    EXPECT_FALSE(parse_report(R"({"type":"started","time_ns":1,"agent":"a,b","listen":"10.0.0.2"})"));
     std::string all_bytes;
     for (int byte = 0; byte < 256; ++byte) all_bytes += static_cast<char>(byte);
     for (const std::string& bytes : {std::string{}, std::string{"line\n\"quoted\" \xC3\xA4\0 behind", 25}, all_bytes})
