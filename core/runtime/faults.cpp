@@ -14,7 +14,10 @@ namespace phoenix {
 
 namespace {
 
-constexpr std::uint64_t alone_look_period_ns = 1'000'000;
+// Each look at the processes is a number of system calls, and VNodes start many steps meanwhile.
+constexpr std::uint64_t look_period_ns = 1'000'000;
+// Whoever was picked has no VNodes, or does not come to a step for another reason.
+constexpr std::uint64_t pick_patience_ns = 20'000'000;
 
 }  // namespace
 
@@ -31,10 +34,16 @@ LivenessTable FaultWatch::liveness_of(const View& view) const {
     return liveness;
 }
 
-FaultWatch::Candidates FaultWatch::candidates() {
-    // Each look at a process is a system call. That somebody has come may be seen late, that somebody is gone may not.
+const FaultWatch::Candidates& FaultWatch::recent_candidates() {
     const std::uint64_t now = boot_time_ns();
-    if (now < missed_until_ns_) return {{}, true};
+    if (looked_ns_ == 0 || now > looked_ns_ + look_period_ns) {
+        recent_ = candidates();
+        looked_ns_ = now;
+    }
+    return recent_;
+}
+
+FaultWatch::Candidates FaultWatch::candidates() const {
     const View view = context_->current_view();
     const LivenessTable liveness = liveness_of(view);
     Candidates found;
@@ -50,7 +59,6 @@ FaultWatch::Candidates FaultWatch::candidates() {
     const bool others_elsewhere =
         context_->node() != home_node && context_->header().keepers_elsewhere.load(std::memory_order_acquire) != 0;
     found.would_be_missed = living < 2 && !others_elsewhere;
-    if (found.would_be_missed) missed_until_ns_ = now + alone_look_period_ns;
     return found;
 }
 
@@ -62,8 +70,19 @@ bool FaultWatch::meant(const FaultEntry& entry) {
         const auto coordinator = coordinator_of(view, liveness_of(view));
         return coordinator && coordinator->value == context_->slot;
     }
-    const Candidates found = candidates();
-    return !found.would_be_missed && found.slots[entry.pick % found.slots.size()] == context_->slot;
+    const auto is_picked = [&](const Candidates& found) {
+        return !found.would_be_missed && !found.slots.empty() &&
+               found.slots[entry.pick % found.slots.size()] == context_->slot;
+    };
+    // What is somewhat old will do for a no.
+    if (is_picked(recent_candidates())) return is_picked(candidates());
+    return is_overdue(entry) && !candidates().would_be_missed;
+}
+
+bool FaultWatch::is_overdue(const FaultEntry& entry) {
+    const std::uint64_t now = boot_time_ns();
+    if (&entry != std::exchange(awaited_, &entry)) awaited_since_ns_ = now;
+    return now > awaited_since_ns_ + pick_patience_ns;
 }
 
 // One that would take the last member waits, and lets others pass: among them may be a join.
@@ -72,7 +91,7 @@ bool FaultWatch::is_next(const FaultEntry& entry) {
     for (std::uint32_t after = entry.after; after != 0; after = faults[after - 1].after) {
         const FaultEntry& before = faults[after - 1];
         if (before.fired.load(std::memory_order_acquire) != 0) continue;
-        if (before.target != fault_target_picked || !candidates().would_be_missed) return false;
+        if (before.target != fault_target_picked || !recent_candidates().would_be_missed) return false;
     }
     return true;
 }

@@ -30,7 +30,10 @@ class FaultWatch {
         std::vector<std::uint32_t> slots;
         bool would_be_missed{};  ///< There is one member left, and nobody else who could go on.
     };
-    [[nodiscard]] Candidates candidates();
+    [[nodiscard]] Candidates candidates() const;
+    [[nodiscard]] const Candidates& recent_candidates();
+    /// The one that was picked does not come, so whoever asks may take it.
+    [[nodiscard]] bool is_overdue(const FaultEntry& entry);
     [[nodiscard]] LivenessTable liveness_of(const View& view) const;
     [[nodiscard]] bool is_next(const FaultEntry& entry);
     [[nodiscard]] bool meant(const FaultEntry& entry);
@@ -39,7 +42,10 @@ class FaultWatch {
     const MemberContext* context_;
     bool armed_;
     std::uint64_t move_wanted_{0};
-    std::uint64_t missed_until_ns_{0};  ///< This member is the last one of the job.
+    Candidates recent_;
+    std::uint64_t looked_ns_{0};  ///< When they were found.
+    const FaultEntry* awaited_{nullptr};
+    std::uint64_t awaited_since_ns_{0};
 };
 
 }  // namespace phoenix
