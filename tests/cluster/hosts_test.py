@@ -122,12 +122,18 @@ class Hosts(HostsTest):
         self.assertEqual(self.text("errors"), "")
 
     def test_results_survive_everything(self):
-        words = [*PLATE_WORDS, "--steps", "300"]
+        self.check_chaos(4, [*PLATE_WORDS, "--steps", "300"])
+
+    def test_results_survive_everything_by_mpi(self):
+        # Long enough for MPI to come up meanwhile.
+        self.check_chaos(2, [*PLATE_WORDS, "--steps", "3000"], "--between", "mpi:1K")
+
+    def check_chaos(self, seeds, words, *options):
         expected = self.plain_digest(*words)
-        for seed in range(FIRST_SEED, FIRST_SEED + max(1, round(4 * SCALE))):
+        for seed in range(FIRST_SEED, FIRST_SEED + max(1, round(seeds * SCALE))):
             with self.subTest(seed=seed):
                 chaos = f"seed={seed},kills=3,joins=4,retires=3,moves=50,ports=2"
-                self.assertEqual(digest_of(self.run_job("-q", "--chaos", chaos, PLATE, *words)), expected)
+                self.assertEqual(digest_of(self.run_job("-q", *options, "--chaos", chaos, PLATE, *words)), expected)
 
     def test_cg_survives_everything(self):
         with open(self.folder / "matrix.mtx", "wb") as matrix:
@@ -157,6 +163,20 @@ class Hosts(HostsTest):
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(sorted(done.stdout.split()), ["0.0", "0.1", "1.0"])
+        self.assert_nothing_left()
+
+    def test_mpi_carries_between_hosts(self):
+        words = [*PLATE_WORDS, "--steps", "20000"]
+        expected = self.plain_digest(*words)
+        job = self.start("--between", "mpi:1K", "--chaos", "seed=2,moves=200", "--progress", "never", PLATE, *words)
+        def carried():
+            shown = subprocess.run(self.cluster.node(2).enter(PFLIGHT, "status", "--json"), capture_output=True, text=True,
+                                   check=False).stdout
+            return re.search(r'"mpi_frames": *[1-9]', shown) is not None
+        wait_for(lambda: job.poll() is not None or carried(), "frames by MPI")
+        self.assertIsNone(job.poll(), self.text("errors"))
+        self.assertEqual(self.finish(job), 0, self.text("errors"))
+        self.assertEqual(digest_of(self.text()), expected)
         self.assert_nothing_left()
 
     def test_inside_slurm_its_hosts_are_used_and_srun_starts_the_agents(self):

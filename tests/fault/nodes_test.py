@@ -411,6 +411,8 @@ class WrongUse(unittest.TestCase):
         self.check([*run, "two", "true"], "1 to 64 nodes")
         self.check([*run, "2", "--mpi", "true"], "leave --mpi out")
         self.check([*run, "2", "--between", "pigeons", "true"], "--between pigeons", "'direct'")
+        self.check([*run, "2", "--between", "mpi:none", "true"], "--between mpi:none", "mpi:256K")
+        self.check([*run, "2", "--between", "mpi:0", "true"], "--between mpi:0", "mpi:256K")
         self.check([*run, "3", "--verify-replay", "true"], "-n 6 or more")
         self.check(["run", "-n", "4", "--between", "direct", "true"], "--emulate-nodes 2")
 

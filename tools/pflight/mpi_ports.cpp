@@ -43,17 +43,21 @@ MpirunCall call_for_ports(const PortWorld& world, const std::string& program, st
         call.program.environment.emplace_back(carry_from_variable, std::to_string(world.carry_from));
     call.program.environment.insert(call.program.environment.end(), world.exported.begin(), world.exported.end());
     call.free = true;
+    // What a rank's MPI thinks of a peer's death is no news for the user; what mpirun cannot start is.
+    call.more = {"-x", "OPAL_OUTPUT_REDIRECT=syslog"};
+    const auto add = [&](std::initializer_list<std::string> words) {
+        call.more.insert(call.more.end(), words.begin(), words.end());
+    };
     if (world.seats.front().host.empty()) {
         // Emulated nodes: as between machines, and nothing in /dev/shm that a port which is killed would leave there.
-        call.more = {"--mca", "pml", "ob1", "--mca", "btl", "self,tcp"};
+        add({"--mca", "pml", "ob1", "--mca", "btl", "self,tcp"});
         return call;
     }
     std::vector<std::string> hosts;
     for (const PortSeat& seat : world.seats) hosts.push_back(seat.host + ":1");
-    call.more = {"--host", fmt::format("{}", fmt::join(hosts, ",")), "--map-by", "node"};
+    add({"--host", fmt::format("{}", fmt::join(hosts, ",")), "--map-by", "node"});
     if (!world.remote_shell.empty())
-        call.more.insert(call.more.end(),
-                         {"--mca", "plm_rsh_agent", fmt::format("{}", fmt::join(world.remote_shell, " "))});
+        add({"--mca", "plm_rsh_agent", fmt::format("{}", fmt::join(world.remote_shell, " "))});
     return call;
 }
 
