@@ -134,7 +134,7 @@ void Link::take_pieces(Connection& connection) {
     while (!ended_ && connection.open() && connection.reading()) {
         PieceReader& reader = *connection.pieces;
         switch (reader.step()) {
-            case PieceReader::Step::incomplete: return;
+            case PieceReader::Step::incomplete: connection.expect(reader.missing()); return;
             case PieceReader::Step::header:
                 if (!begin_piece(connection)) return;
                 break;

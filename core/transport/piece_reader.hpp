@@ -24,6 +24,8 @@ class PieceReader {
 
     [[nodiscard]] ReadOutcome fill(int socket) noexcept;
 
+    /// Bytes to come before the next step.
+    [[nodiscard]] std::size_t missing() const noexcept { return begun_ ? left_ : sizeof header_ - header_size_; }
     [[nodiscard]] const PieceHeader& header() const noexcept { return header_; }
     /// Where the payload goes, header().length bytes: the caller fills in the list, which is empty, then calls begin().
     [[nodiscard]] std::vector<iovec>& places() noexcept { return places_; }
