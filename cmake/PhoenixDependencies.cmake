@@ -8,6 +8,16 @@ find_package(HDF5 REQUIRED COMPONENTS C HL)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+# Some builds of it choose the vector unit when they run (Debian 12 and later, on x86).
+include(CMakePushCheckState)
+include(CheckCXXSourceCompiles)
+cmake_push_check_state(RESET)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::XXHASH)
+check_cxx_source_compiles(
+  "#include <xxh_x86dispatch.h>
+   int main() { XXH3_state_t* s = XXH3_createState(); return static_cast<int>(XXH3_64bits_update(s, s, 1)); }"
+  PHOENIX_XXHASH_DISPATCH)
+cmake_pop_check_state()
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(nlohmann_json REQUIRED)
 find_package(PNG REQUIRED)

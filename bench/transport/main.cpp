@@ -15,7 +15,9 @@ int main(int argc, char** argv) {
         return 2;
     }
     bool good = true;
-    for (const transport_bench::Case& what : transport_bench::cases)
+    for (const transport_bench::Case& what : transport_bench::cases) {
+        if (what.checked && side == "sockets") continue;
         good = (side == "ours" ? transport_bench::run_ours(what) : transport_bench::run_sockets(what)) && good;
+    }
     return good ? 0 : 1;
 }

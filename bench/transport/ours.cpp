@@ -94,7 +94,9 @@ bool send(const Case& what, int pipe_end, Samples& samples) {
             write_message(bytes, number);
             const std::span<const std::byte> piece{bytes};
             const Lane lane = what.echo ? Lane::prompt : Lane::bulk;
-            if (!hub->send(NodeId{2}, {.lane = lane, .pieces = std::span{&piece, 1}, .cookie = ++number})) return false;
+            if (!hub->send(NodeId{2},
+                           {.lane = lane, .pieces = std::span{&piece, 1}, .checked = what.checked, .cookie = ++number}))
+                return false;
             while (what.echo && side.arrived < number && !side.lost) hub->poll(-1);
             while (!what.echo && !hub->writable(NodeId{2}) && !side.lost) hub->poll(-1);
         }

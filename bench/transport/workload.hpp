@@ -23,6 +23,7 @@ struct Case {
     std::uint32_t messages;  ///< Of one sample; there and back if `echo`.
     std::uint32_t samples;
     bool echo;  ///< Latency: each is answered before the next; else a stream, over when the last one is accepted.
+    bool checked{false};  ///< A digest of every piece travels with it. Ours only.
 
     [[nodiscard]] constexpr std::uint32_t warm_up() const noexcept { return samples / 5 + 1; }
     [[nodiscard]] constexpr std::uint64_t total() const noexcept {
@@ -30,10 +31,11 @@ struct Case {
     }
 };
 
-inline constexpr std::array<Case, 3> cases{{
+inline constexpr std::array<Case, 4> cases{{
     {"8B", 8, 500, 100, true},
     {"1MiB", 1U << 20, 64, 40, false},
     {"256MiB", 256U << 20, 1, 8, false},
+    {"256MiB checked", 256U << 20, 1, 8, false, true},
 }};
 
 /// First and last word carry the number.

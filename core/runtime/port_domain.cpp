@@ -2,11 +2,11 @@
 
 #include "membership/placement_rule.hpp"
 #include "memory/event_ring.hpp"
-#include "runtime/port_state.hpp"
 #include "runtime/printed_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace phoenix {
 
@@ -25,6 +25,7 @@ void PortDomain::work(bool news) {
     }
     if (!transit_.empty()) count_loads();
     for (const std::uint32_t v : std::vector<std::uint32_t>{transit_.begin(), transit_.end()}) see_to_transit(v);
+    store_waiting();
     for (auto& [vnode, leaving] : leaving_)
         if (!leaving.sent) send_state(vnode);
     for (const std::uint32_t v : std::vector<std::uint32_t>{dirty_.begin(), dirty_.end()}) ship(v);
@@ -65,7 +66,7 @@ void PortDomain::load(const std::vector<std::uint32_t>& vnodes) {
         const LocationWord where = location(v);
         if (where.here()) transit_.insert(v);
         if (where.state() == LocationState::leaving) leaving_.try_emplace(v);
-        if (const auto arrived = arrived_.find(v); arrived != arrived_.end()) store_arrived(v);
+        store_arrived(v);
     }
 }
 
@@ -215,15 +216,25 @@ void PortDomain::send_state(std::uint32_t vnode) {
     if (!node_.links.ready(where.node(), header_->index)) return;
     const auto meta = std::make_shared<const std::vector<std::byte>>(state_meta(*header_, record(vnode)));
     const StatePieces pieces = state_pieces(node_.context, node_.pool, *header_, vnode, *meta);
-    const StateHead head{header_->index, vnode, where.epoch(), pieces.digest, pieces.channel_bytes};
-    // Accepted is not stored: that it says itself. The callback only keeps the bytes.
-    leaving.sent =
-        node_.links.post(where.node(), FrameType::state, Lane::bulk, bytes_of(head), pieces.pieces, [meta](bool) {});
+    const StateHead head{header_->index, vnode, where.epoch(), pieces.channel_bytes};
+    const std::array meta_piece{std::span<const std::byte>{*meta}};
+    // Accepted is not stored: that it says itself. The callbacks only keep the bytes.
+    leaving.sent = node_.links.post(where.node(), FrameType::state_meta, Lane::bulk, bytes_of(head), meta_piece,
+                                    [meta](bool) {}) &&
+                   node_.links.post(where.node(), FrameType::state, Lane::bulk, bytes_of(head), pieces.pieces,
+                                    [this, vnode](bool) { flying_.erase(vnode); });
+    if (leaving.sent) flying_.insert(vnode);
 }
 
 void PortDomain::link_ended(NodeId peer) {
     for (auto& [vnode, leaving] : leaving_)
         if (location(vnode).node() == peer) leaving.sent = false;
+    for (auto at = coming_.begin(); at != coming_.end();) {
+        Coming& coming = at->second;
+        const bool lost = coming.from == peer && !coming.complete;
+        if (lost && coming.room) give_back(node_.pool, *coming.room);
+        at = lost ? coming_.erase(at) : std::next(at);
+    }
 }
 
 void PortDomain::take_stored(NodeId from, const LocationFrameHead& head) {
@@ -248,36 +259,72 @@ void PortDomain::tell_stored(NodeId to, std::uint32_t vnode, std::uint64_t epoch
     (void)node_.links.post_copy(to, FrameType::stored, bytes_of(head));  // no link: it asks again by sending again
 }
 
-void PortDomain::take_state(NodeId from, const StateHead& head, ExtentId extent, std::uint64_t size) {
+// Frames of a lane are delivered in order, but may be placed in another: the meta is there when its state is next.
+void PortDomain::take_state_meta(NodeId from, const StateHead& head, std::span<const std::byte> meta) {
+    if (arrival_of(location(head.vnode), head.epoch) == Arrival::stored_once) return;
+    const auto found = coming_.find(head.vnode);
+    if (found != coming_.end() && found->second.room) return;  // sent again, and the first one is here in full
+    coming_.insert_or_assign(head.vnode, Coming{from, head, {meta.begin(), meta.end()}, {}, false});
+}
+
+Landing PortDomain::place_state(NodeId from, const StateHead& head, std::uint64_t size) {
+    if (arrival_of(location(head.vnode), head.epoch) == Arrival::stored_once) return Landing::transient();
+    const auto found = coming_.find(head.vnode);
+    if (found == coming_.end() || found->second.from != from || found->second.head.epoch != head.epoch)
+        return Landing::later();
+    Coming& coming = found->second;
+    if (coming.room) return Landing::transient();
+    auto room = make_room(node_.context, node_.pool, *header_, head.vnode, coming.head, coming.meta, size);
+    if (!room) {
+        fail(room.error().code, room.error().sentence);
+        return Landing::transient();
+    }
+    coming.room = std::move(*room);
+    return size == 0 ? Landing::transient() : Landing::scattered(coming.room->places);
+}
+
+void PortDomain::take_state(NodeId from, const StateHead& head) {
     // It has been here, and may be a member's since: whoever sent it must hear that all the same.
-    if (arrival_of(location(head.vnode), head.epoch) == Arrival::stored_once) {
-        node_.pool.free(extent);
+    if (arrival_of(location(head.vnode), head.epoch) == Arrival::stored_once)
         return tell_stored(from, head.vnode, head.epoch);
-    }
-    if (const auto earlier = arrived_.find(head.vnode); earlier != arrived_.end()) {
-        node_.pool.free(earlier->second.extent);
-        arrived_.erase(earlier);
-    }
-    arrived_.emplace(head.vnode, Arrived{from, head, extent, size});
-    if (owns(head.vnode)) store_arrived(head.vnode);
+    const auto found = coming_.find(head.vnode);
+    if (found == coming_.end() || !found->second.room) return;  // there was no room: the job has failed
+    found->second.complete = true;
+    store_arrived(head.vnode);
+}
+
+bool PortDomain::withdraw_state(const std::byte* address) noexcept {
+    const auto found = std::find_if(coming_.begin(), coming_.end(), [&](const auto& entry) {
+        const Coming& coming = entry.second;
+        return coming.room && !coming.complete && !coming.room->places.empty() &&
+               coming.room->places.front().data() == address;
+    });
+    if (found == coming_.end()) return false;
+    give_back(node_.pool, *found->second.room);
+    found->second.room.reset();  // what it is stays known: it may come another way
+    return true;
+}
+
+void PortDomain::store_waiting() {
+    std::vector<std::uint32_t> waiting;
+    for (const auto& [vnode, coming] : coming_) waiting.push_back(vnode);
+    for (const std::uint32_t v : waiting) store_arrived(v);
 }
 
 void PortDomain::store_arrived(std::uint32_t vnode) {
-    const auto found = arrived_.find(vnode);
-    const Arrived arrived = found->second;
-    arrived_.erase(found);
+    const auto found = coming_.find(vnode);
+    if (found == coming_.end() || !found->second.complete || !owns(vnode) || flying_.contains(vnode)) return;
+    Coming arrived = std::move(found->second);
+    coming_.erase(found);
     const LocationWord where = location(vnode);
     if (arrival_of(where, arrived.head.epoch) == Arrival::store) {
-        const std::span<const std::byte> payload{node_.pool.data(arrived.extent), arrived.size};
-        if (auto stored = store_state(node_.context, node_.pool, *header_, vnode, arrived.head, payload); !stored) {
-            node_.pool.free(arrived.extent);
-            return fail(stored.error().code, stored.error().sentence);
-        }
+        store_state(node_.context, node_.pool, *header_, vnode, *arrived.room);
         leaving_.erase(vnode);
         change_location(vnode, where.arrived_at(node_.context.node(), arrived.head.epoch));
         transit_.insert(vnode);
+    } else {
+        give_back(node_.pool, *arrived.room);
     }
-    node_.pool.free(arrived.extent);
     tell_stored(arrived.from, vnode, arrived.head.epoch);
 }
 

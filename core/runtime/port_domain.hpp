@@ -8,6 +8,7 @@
 #include "messaging/log.hpp"
 #include "runtime/mailroom.hpp"
 #include "runtime/port_links.hpp"
+#include "runtime/port_state.hpp"
 
 #include <array>
 #include <cstdint>
@@ -54,7 +55,13 @@ class PortDomain {
 
     // --- from other nodes
     void take_record(NodeId from, const RecordFrameHead& head, std::span<const std::byte> payload, ExtentId extent);
-    void take_state(NodeId from, const StateHead& head, ExtentId extent, std::uint64_t size);
+    void take_state_meta(NodeId from, const StateHead& head, std::span<const std::byte> meta);
+    /// The payload of a state begins to arrive.
+    [[nodiscard]] Landing place_state(NodeId from, const StateHead& head, std::uint64_t size);
+    /// It is there in full.
+    void take_state(NodeId from, const StateHead& head);
+    /// It will not be: what place_state() has given, named by its first address, is ours again. False if it is not.
+    bool withdraw_state(const std::byte* address) noexcept;
     void take_stored(NodeId from, const LocationFrameHead& head);
     void take_hint(const LocationFrameHead& head);
 
@@ -66,15 +73,20 @@ class PortDomain {
     }
     /// Grows when a VNode comes or goes.
     [[nodiscard]] std::uint64_t location_changes() const noexcept { return location_changes_; }
+    /// Whether a state of the VNode is being read into its place.
+    [[nodiscard]] bool is_coming(std::uint32_t vnode) const noexcept { return coming_.contains(vnode); }
     /// Whether the port answers for the VNode now.
     [[nodiscard]] bool owns(std::uint32_t vnode) const noexcept { return versions_[vnode] != 0; }
 
   private:
-    struct Arrived {
+    /// A state on its way here. An epoch belongs to one node, and the next one exists only when this one has been
+    /// stored: of one VNode there is never more than one, and its buffers are touched by nobody else.
+    struct Coming {
         NodeId from;
         StateHead head;
-        ExtentId extent;
-        std::uint64_t size;
+        std::vector<std::byte> meta;
+        std::optional<StateRoom> room;  ///< Once the payload has been placed.
+        bool complete{false};           ///< It waits until the VNode is ours.
     };
     struct Known {
         std::uint32_t vnode;
@@ -98,7 +110,9 @@ class PortDomain {
     void count_loads();
     void begin_leaving(std::uint32_t vnode, NodeId to);
     void send_state(std::uint32_t vnode);
+    /// Stores what has arrived of it, if all has and nothing stands against it.
     void store_arrived(std::uint32_t vnode);
+    void store_waiting();
     void change_location(std::uint32_t vnode, LocationWord next) noexcept;
     void tell_stored(NodeId to, std::uint32_t vnode, std::uint64_t epoch);
     void fail(Errc code, std::string_view sentence) const noexcept;
@@ -113,7 +127,10 @@ class PortDomain {
     std::set<std::uint32_t> dirty_;    ///< VNodes with something unsent.
     std::set<std::uint32_t> transit_;  ///< Ours, and their state is here.
     std::unordered_map<std::uint32_t, Leaving> leaving_;
-    std::unordered_map<std::uint32_t, Arrived> arrived_;        ///< Waits until the VNode is ours.
+    std::unordered_map<std::uint32_t, Coming> coming_;
+    /// VNodes whose state the transport still reads, to send it: sent, not yet accepted. While it does, the VNode is
+    /// not executed here, even if it has been there and come back.
+    std::set<std::uint32_t> flying_;
     std::unordered_map<std::uint32_t, std::uint64_t> expects_;  ///< A state with this epoch is on its way here.
     std::uint64_t directory_seen_{~std::uint64_t{0}};
     std::uint64_t location_changes_{0};

@@ -16,9 +16,17 @@ void PortProcess::connected(NodeId peer, SessionId) {
     outcome_told_ = false;
 }
 
-void PortProcess::link_lost(NodeId peer, LinkEnd, std::string_view) {
+void PortProcess::link_lost(NodeId peer, LinkEnd reason, std::string_view) {
     // Whether the node is gone the time will tell: its port may only have been started anew.
     forget(peer);
+    // All is sent again over a new link. What is damaged every time must not keep two nodes busy for ever, so this is
+    // not forgotten when something else has come through.
+    if (reason == LinkEnd::damaged && ++damaged_links_[peer.value] == damaged_links_max)
+        context_.fail_quietly(
+            Errc::corrupt,
+            fmt::format("What nodes {} and {} send each other was damaged on its way {} times; look after memory and "
+                        "network of these machines, and run the job again.",
+                        context_.node().value, peer.value, damaged_links_max));
 }
 
 void PortProcess::peer_restarted(NodeId peer) { forget(peer); }
@@ -31,11 +39,16 @@ void PortProcess::refused(const Refusal&) {
 
 // Large payloads are read straight into shared memory. Before others know us what would be filed in a log towards them
 // waits: they leave logs of those who are in no view (Mailroom::follow), and would never read the rest.
-Landing PortProcess::place(NodeId, const Incoming& incoming) {
+Landing PortProcess::place(NodeId from, const Incoming& incoming) {
     const auto type = static_cast<FrameType>(incoming.type);
     if (!serves_ && (type == FrameType::record || type == FrameType::state)) return Landing::later();
-    const bool large_record = type == FrameType::record && incoming.size > chunk_payload_max;
-    if (!large_record && type != FrameType::state) return Landing::transient();
+    if (type == FrameType::state) {
+        StateHead head{};
+        Served* const at = read_head(incoming.head, head) ? served(head.domain) : nullptr;
+        if (at == nullptr || head.vnode >= at->domain.header().vnodes) return Landing::transient();
+        return at->domain.place_state(from, head, incoming.size);
+    }
+    if (type != FrameType::record || incoming.size <= chunk_payload_max) return Landing::transient();
     auto extent = pool_.allocate(incoming.size, ExtentKind::payload);
     if (!extent) {
         context_.fail_quietly(extent.error().code, extent.error().sentence);
@@ -47,6 +60,8 @@ Landing PortProcess::place(NodeId, const Incoming& incoming) {
 }
 
 void PortProcess::withdrawn(NodeId, std::byte* address) {
+    for (const auto& at : domains_)
+        if (at && at->domain.withdraw_state(address)) return;
     const auto found = placed_.find(address);
     if (found == placed_.end()) return;
     pool_.free(found->second);
@@ -119,11 +134,13 @@ void PortProcess::take_domain_frame(NodeId from, FrameType type, std::span<const
     const bool known = at != nullptr;
     if (known && type == FrameType::record && record.destination < at->domain.header().vnodes)
         return at->domain.take_record(from, record, payload, extent);
-    if (known && type == FrameType::state && extent != 0 && read_head(bytes, state) &&
-        state.vnode < at->domain.header().vnodes)
-        return at->domain.take_state(from, state, extent, payload.size());
     if (extent != 0) pool_.free(extent);
     if (!known) return;
+    if (is_checked(type)) {
+        if (!read_head(bytes, state) || state.vnode >= at->domain.header().vnodes) return;
+        return type == FrameType::state ? at->domain.take_state(from, state)
+                                        : at->domain.take_state_meta(from, state, payload);
+    }
     if (type == FrameType::stored && read_head(bytes, location)) return at->domain.take_stored(from, location);
     if (type == FrameType::hint && read_head(bytes, location)) return at->domain.take_hint(location);
     if (type == FrameType::commits && read_head(bytes, commits) &&

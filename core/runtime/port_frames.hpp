@@ -15,6 +15,7 @@ enum class FrameType : std::uint16_t {
     domain_ready = 1,  ///< DomainReadyHead: the sender can take what concerns this domain.
     record,            ///< RecordFrameHead, payload: a message.
     hint,              ///< LocationFrameHead: the VNode is at `node` since `epoch`.
+    state_meta,        ///< StateHead, payload: commit and field states of a VNode; its state follows in this lane.
     state,             ///< StateHead, payload: a VNode (port_state.hpp).
     stored,            ///< LocationFrameHead: the sender has stored the state of `epoch`.
     commits,           ///< CommitsHead, payload: CommitNews[]: how far VNodes of the sender are.
@@ -56,8 +57,7 @@ struct StateHead {
     std::uint32_t domain;
     std::uint32_t vnode;
     std::uint64_t epoch;
-    std::uint64_t digest;         ///< XXH3 of the payload.
-    std::uint64_t channel_bytes;  ///< Of the payload, after commit and field states.
+    std::uint64_t channel_bytes;  ///< How the payload of the state begins.
 };
 struct CommitsHead {
     std::uint32_t domain;
@@ -103,6 +103,11 @@ struct OutcomeHead {
     std::uint32_t code;
     std::uint32_t reserved;
 };
+
+/// What is executed as it has come: no byte of it may be another than was sent (Outgoing::checked).
+[[nodiscard]] constexpr bool is_checked(FrameType type) noexcept {
+    return type == FrameType::state_meta || type == FrameType::state;
+}
 
 template <typename Head>
 [[nodiscard]] std::span<const std::byte> bytes_of(const Head& head) noexcept {

@@ -25,6 +25,7 @@ bool PortLinks::post(NodeId peer, FrameType type, Lane lane, std::span<const std
     outgoing.lane = lane;
     outgoing.head = head;
     outgoing.pieces = pieces;
+    outgoing.checked = is_checked(type);
     outgoing.cookie = add(peer, std::move(done));
     if (transport_->send(peer, outgoing)) return true;
     tickets_.erase(outgoing.cookie);

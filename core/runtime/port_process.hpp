@@ -94,6 +94,8 @@ class PortProcess final : public TransportEvents {
     std::array<std::uint64_t, node_count_max> tried_ns_{};
     std::array<std::uint64_t, node_count_max> without_link_since_ns_{};
     std::array<bool, node_count_max> over_accepted_{};
+    static constexpr std::uint32_t damaged_links_max = 8;
+    std::array<std::uint32_t, node_count_max> damaged_links_{};  ///< Links that ended so, as long as this port lives.
     std::unique_ptr<Service> service_;
     bool heard_from_all_{false};
     std::uint64_t hopeless_since_ns_{0};

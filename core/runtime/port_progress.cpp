@@ -149,8 +149,8 @@ void PortProgress::take_fetch(NodeId from, const FetchHead& head) {
 
 void PortProgress::take_part(const PartHead& head, std::span<const std::byte> payload) {
     if (head.vnode >= header_->vnodes || head.field >= header_->field_count ||
-        domain_->location(head.vnode).state() != LocationState::away)
-        return;
+        domain_->location(head.vnode).state() != LocationState::away || domain_->is_coming(head.vnode))
+        return;  // what is coming may be read into this very place, and is all that a gather waits for
     const std::uint64_t wanted = header_->fetch.load(std::memory_order_acquire);
     if (wanted != (std::uint64_t{head.number} << 32 | (head.field + 1))) return;
     VNodeRecord& record = domain_->record(head.vnode);

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
-#include <memory>
 #include <utility>
-#include <xxhash.h>
 
 namespace phoenix {
 
@@ -46,16 +44,11 @@ std::span<const std::byte> committed_bytes(const MemberContext& context, const E
     return {context.arena().at(place.offset + commit.at * place.buffer_bytes), place.buffer_bytes};
 }
 
-std::uint64_t state_digest(std::span<const std::byte> payload) noexcept {
-    return XXH3_64bits(payload.data(), payload.size());
-}
-
 StatePieces state_pieces(const MemberContext& context, const ExtentPool& pool, const DomainHeader& domain,
                          std::uint32_t vnode, std::span<const std::byte> meta) {
     StatePieces result;
     CommitSlot commit;
     std::memcpy(&commit, meta.data(), sizeof commit);
-    result.pieces.push_back(meta);
     if (commit.channel_extent != 0) {
         result.channel_bytes = pool.size(commit.channel_extent);
         result.pieces.emplace_back(pool.data(commit.channel_extent), result.channel_bytes);
@@ -66,10 +59,6 @@ StatePieces state_pieces(const MemberContext& context, const ExtentPool& pool, c
         const auto bytes = committed_bytes(context, pool, domain, vnode, field, state);
         if (!bytes.empty()) result.pieces.push_back(bytes);
     }
-    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> digest{XXH3_createState(), &XXH3_freeState};
-    XXH3_64bits_reset(digest.get());
-    for (const auto& piece : result.pieces) XXH3_64bits_update(digest.get(), piece.data(), piece.size());
-    result.digest = XXH3_64bits_digest(digest.get());
     return result;
 }
 
@@ -96,11 +85,65 @@ tl::expected<std::byte*, Failure> room_for_part(const MemberContext& context, Ex
     return context.arena().at(place.offset + commit.at * place.buffer_bytes);
 }
 
-tl::expected<void, Failure> store_state(const MemberContext& context, ExtentPool& pool, const DomainHeader& domain,
-                                        std::uint32_t vnode, const StateHead& head,
-                                        std::span<const std::byte> payload) {
-    if (state_digest(payload) != head.digest) return damaged(domain, vnode, "damaged");
-    if (payload.size() < domain.slot_size + head.channel_bytes) return damaged(domain, vnode, "incomplete");
+tl::expected<StateRoom, Failure> make_room(const MemberContext& context, ExtentPool& pool, const DomainHeader& domain,
+                                           std::uint32_t vnode, const StateHead& head, std::span<const std::byte> meta,
+                                           std::uint64_t size) {
+    if (meta.size() != domain.slot_size) return damaged(domain, vnode, "with a commit that is none");
+    StateRoom room;
+    room.meta.assign(meta.begin(), meta.end());
+    std::uint64_t left = size;
+    const auto refuse = [&](auto failure) {
+        give_back(pool, room);
+        return failure;
+    };
+    const auto add = [&](std::byte* place, std::uint64_t bytes) {
+        if (bytes > left) return false;
+        left -= bytes;
+        if (bytes > 0) room.places.emplace_back(place, bytes);
+        return true;
+    };
+    CommitSlot commit;
+    std::memcpy(&commit, meta.data(), sizeof commit);
+    commit.channel_extent = 0;
+    commit.print_extent = 0;
+    commit.print_size = 0;
+    if (head.channel_bytes > size) return damaged(domain, vnode, "incomplete");
+    if (head.channel_bytes != 0) {
+        auto extent = pool.allocate(head.channel_bytes, ExtentKind::state, domain.index, vnode);
+        if (!extent) return tl::unexpected(std::move(extent.error()));
+        room.extents.push_back(*extent);
+        commit.channel_extent = *extent;
+        static_cast<void>(add(pool.data(*extent), head.channel_bytes));
+    }
+    std::memcpy(room.meta.data(), &commit, sizeof commit);
+    VNodeRecord& record = context.vnode_record(domain, vnode);
+    const FieldCommit* const in_force =
+        fields_of(slot_of(record, domain, record.select.load(std::memory_order_acquire)));
+    for (std::uint32_t field = 0; field < domain.field_count; ++field) {
+        const FieldRecord& kind = domain.fields[field];
+        FieldCommit state;
+        std::byte* const in_meta = room.meta.data() + sizeof commit + field * sizeof state;
+        std::memcpy(&state, in_meta, sizeof state);
+        if (kind.resizable != 0 && state.count > left / kind.element_size)
+            return refuse(damaged(domain, vnode, "incomplete"));
+        if (kind.resizable == 0) state.at = (in_force[field].at + 1) % kind.buffers;
+        auto place = room_for_part(context, pool, domain, vnode, field, state, ExtentKind::state);
+        if (!place) return refuse(tl::unexpected(std::move(place.error())));
+        if (kind.resizable != 0 && state.at != 0) room.extents.push_back(static_cast<ExtentId>(state.at));
+        if (!add(*place, committed_bytes(context, pool, domain, vnode, field, state).size()))
+            return refuse(damaged(domain, vnode, "incomplete"));
+        std::memcpy(in_meta, &state, sizeof state);
+    }
+    if (left != 0) return refuse(damaged(domain, vnode, "with more than its fields hold"));
+    return room;
+}
+
+void give_back(ExtentPool& pool, StateRoom& room) noexcept {
+    for (const ExtentId extent : std::exchange(room.extents, {})) pool.free(extent);
+}
+
+void store_state(const MemberContext& context, ExtentPool& pool, const DomainHeader& domain, std::uint32_t vnode,
+                 const StateRoom& room) noexcept {
     VNodeRecord& record = context.vnode_record(domain, vnode);
     free_state(pool, domain, record);
     const std::uint64_t number = record.select.load(std::memory_order_acquire) + 1;
@@ -108,37 +151,17 @@ tl::expected<void, Failure> store_state(const MemberContext& context, ExtentPool
     std::atomic_ref{slot.number}.store(0, std::memory_order_relaxed);  // whole again with the store below
     std::atomic_thread_fence(std::memory_order_release);
     CommitSlot commit;
-    std::memcpy(&commit, payload.data(), sizeof commit);
+    std::memcpy(&commit, room.meta.data(), sizeof commit);
     const bool empty = commit.number == 0;
-    commit.channel_extent = 0;
-    commit.print_extent = 0;
-    commit.print_size = 0;
-    if (head.channel_bytes != 0) {
-        auto extent = pool.allocate(head.channel_bytes, ExtentKind::state, domain.index, vnode);
-        if (!extent) return tl::unexpected(std::move(extent.error()));
-        std::memcpy(pool.data(*extent), payload.data() + domain.slot_size, head.channel_bytes);
-        commit.channel_extent = *extent;
-    }
-    std::uint64_t at = domain.slot_size + head.channel_bytes;
-    for (std::uint32_t field = 0; field < domain.field_count; ++field) {
-        FieldCommit state;
-        std::memcpy(&state, payload.data() + sizeof commit + field * sizeof state, sizeof state);
-        auto room = room_for_part(context, pool, domain, vnode, field, state, ExtentKind::state);
-        if (!room) return tl::unexpected(std::move(room.error()));
-        const auto bytes = committed_bytes(context, pool, domain, vnode, field, state);
-        if (at + bytes.size() > payload.size()) return damaged(domain, vnode, "incomplete");
-        if (!bytes.empty()) std::memcpy(*room, payload.data() + at, bytes.size());
-        at += bytes.size();
-        fields_of(slot)[field] = state;
-    }
     commit.number = empty ? 0 : number;
+    // From here on the extents are reached, and freed with the slot if this goes no further.
+    std::memcpy(fields_of(slot), room.meta.data() + sizeof commit, room.meta.size() - sizeof commit);
     std::memcpy(reinterpret_cast<std::byte*>(&slot) + sizeof slot.number,
                 reinterpret_cast<const std::byte*>(&commit) + sizeof commit.number,
                 sizeof commit - sizeof commit.number);
     std::atomic_ref{slot.number}.store(commit.number, std::memory_order_release);
     record.printed.store(number, std::memory_order_relaxed);  // its text was put out where it came from
     if (!empty) record.select.store(number, std::memory_order_release);
-    return {};
 }
 
 void free_state(ExtentPool& pool, const DomainHeader& domain, VNodeRecord& record) {

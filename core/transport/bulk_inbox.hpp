@@ -9,8 +9,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <sys/uio.h>
 #include <tl/expected.hpp>
+#include <vector>
 
 namespace phoenix {
 
@@ -19,9 +22,9 @@ namespace phoenix {
 /// Each segment arrives once (streams are counted, see SegmentLog), so a frame is complete when its bytes are.
 class BulkInbox {
   public:
-    /// Where the payload of this piece goes (not nullptr, unless it is empty); or a sentence: the peer sent nonsense.
-    [[nodiscard]] tl::expected<std::byte*, std::string_view> begin(NodeId from, const PieceHeader& piece,
-                                                                   TransportEvents& events);
+    /// Adds to `parts` where the payload of this piece goes, piece.length bytes; or a sentence: the peer sent nonsense.
+    [[nodiscard]] tl::expected<void, std::string_view> begin(NodeId from, const PieceHeader& piece,
+                                                             TransportEvents& events, std::vector<iovec>& parts);
     /// The piece is there in full.
     void complete(const PieceHeader& piece) noexcept;
 
@@ -46,14 +49,19 @@ class BulkInbox {
         std::uint64_t size{};
         std::uint64_t received{};
         std::uint64_t pieces{};
-        bool placed{false};                ///< The handler has said where, or that it wants to see it only.
-        std::byte* place{nullptr};         ///< The handler's memory.
-        std::unique_ptr<std::byte[]> own;  ///< Ours, when the handler gave none.
+        bool placed{false};                        ///< The handler has said where, or that it wants to see it only.
+        std::byte* address{nullptr};               ///< Of the handler's memory; nullptr if it gave none.
+        std::vector<std::span<std::byte>> places;  ///< Of the payload: the handler's, or `own`.
+        std::unique_ptr<std::byte[]> own;
 
         [[nodiscard]] Incoming incoming() const noexcept {
             return {type, Lane::bulk, size, std::span{head.data(), head_size}};
         }
         [[nodiscard]] bool complete() const noexcept { return pieces > 0 && received == size; }
+        /// What frame() sees: all of it, or of a scattered one the first place.
+        [[nodiscard]] std::span<const std::byte> seen() const noexcept {
+            return places.empty() ? std::span<const std::byte>{address, 0} : places.front();
+        }
     };
     [[nodiscard]] bool make_own(Arriving& arriving) noexcept;
     [[nodiscard]] Arriving* next_complete() noexcept;
@@ -77,8 +85,7 @@ bool BulkInbox::deliver_next(NodeId from, TransportEvents& events, Going&& going
     // Out of the table first: the handler may end the link, which withdraws what is in there.
     const Arriving frame = std::move(*arriving);
     arriving_.erase(next_++);
-    const std::byte* const payload = frame.place != nullptr ? frame.place : frame.own.get();
-    events.frame(from, frame.incoming(), std::span{payload, frame.size});
+    events.frame(from, frame.incoming(), frame.seen());
     return going();
 }
 

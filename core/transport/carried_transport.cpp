@@ -1,6 +1,7 @@
 #include "transport/carried_transport.hpp"
 
 #include "base/clock.hpp"
+#include "transport/piece_digest.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -165,6 +166,7 @@ void CarriedTransport::offer(NodeId node, Peer& peer, const Outgoing& outgoing, 
     std::copy(outgoing.head.begin(), outgoing.head.end(), frame.head.begin());
     frame.size = size;
     frame.cookie = outgoing.cookie;
+    frame.checked = outgoing.checked;
     if (outgoing.copy) {
         auto copy = std::make_shared<std::vector<std::byte>>();
         copy->reserve(size);
@@ -176,7 +178,7 @@ void CarriedTransport::offer(NodeId node, Peer& peer, const Outgoing& outgoing, 
             if (!piece.empty()) frame.pieces.push_back(piece);
     }
     peer.offered_bytes += size;
-    say(node, {Word::offer, frame.head_size, frame.type, 0, number, size},
+    say(node, {Word::offer, frame.head_size, frame.type, frame.checked ? 1U : 0U, number, size},
         std::span{frame.head.data(), frame.head_size});
 }
 
@@ -187,6 +189,7 @@ void CarriedTransport::send_by_base(NodeId node, const Offered& frame) {
     outgoing.head = std::span{frame.head.data(), frame.head_size};
     outgoing.pieces = frame.pieces;
     outgoing.copy = frame.copy != nullptr;
+    outgoing.checked = frame.checked;
     outgoing.cookie = frame.cookie;
     (void)base_->send(node, outgoing);  // without a link it ends with the link, as all that is not accepted
 }
@@ -194,13 +197,14 @@ void CarriedTransport::send_by_base(NodeId node, const Offered& frame) {
 void CarriedTransport::take_clear(NodeId from, std::uint64_t number, std::uint32_t tag) {
     Peer& peer = peers_[from];
     const auto found = peer.offered.find(number);
-    if (found == peer.offered.end() || found->second.withdrawing || found->second.transfer != 0) return;
+    if (found == peer.offered.end() || found->second.withdrawing || found->second.transfer != 0 || !peer.place) return;
     Offered& frame = found->second;
     frame.transfer = ++last_transfer_;
     frame.due_ns = now() + options_.patience_ns +
                    frame.size * 1'000 / std::max<std::uint64_t>(options_.slowest_bytes_per_s / 1'000'000, 1);
     transfers_[frame.transfer] = {from, number, false, false, frame.size, nullptr, frame.copy};
     carrier_->send(frame.transfer, peer.place->rank, tag, frame.pieces);
+    if (frame.checked) say(from, {Word::digest, 0, 0, 0, number, payload_digest(frame.pieces)});
 }
 
 void CarriedTransport::take_withdrawn(NodeId from, std::uint64_t number) {
@@ -241,6 +245,7 @@ void CarriedTransport::take_offer(NodeId from, const WordHead& head, std::span<c
     frame.head_size = head.head_size;
     std::copy(payload.begin(), payload.end(), frame.head.begin());
     frame.size = head.size;
+    frame.checked = head.tag != 0;
     peers_[from].awaited.emplace(head.number, std::move(frame));
     (void)make_room(from, head.number);
 }
@@ -259,10 +264,12 @@ bool CarriedTransport::make_room(NodeId from, std::uint64_t number) {
     if (landing.kind() == Landing::Kind::later) return true;
     Awaited& frame = found->second;
     frame.place = landing.address();
-    if (frame.place == nullptr) frame.own = std::make_shared<std::vector<std::byte>>(frame.size);
-    std::byte* const at = frame.place != nullptr ? frame.place : frame.own->data();
+    if (landing.kind() == Landing::Kind::scattered) frame.places = landing.places(frame.size);
+    const bool direct = landing.kind() == Landing::Kind::here;
+    if (!direct) frame.own = std::make_shared_for_overwrite<std::byte[]>(frame.size);
+    std::byte* const at = direct ? frame.place : frame.own.get();
     frame.transfer = ++last_transfer_;
-    transfers_[frame.transfer] = {from, number, true, false, frame.size, frame.place, frame.own};
+    transfers_[frame.transfer] = {from, number, true, false, frame.size, direct ? at : nullptr, frame.own};
     carrier_->receive(frame.transfer, peer->second.place ? peer->second.place->rank : 0, ++last_tag_,
                       {{at, frame.size}});
     say(from, {Word::clear, 0, 0, last_tag_, number, 0});
@@ -273,9 +280,17 @@ void CarriedTransport::take_withdraw(NodeId from, std::uint64_t number) {
     Peer& peer = peers_[from];
     const auto found = peer.awaited.find(number);
     if (found == peer.awaited.end()) return;  // it was delivered, and what says so is under way
-    if (found->second.transfer != 0) give_up(found->second.transfer);
+    const Awaited frame = std::move(found->second);
     peer.awaited.erase(found);
+    drop(from, frame);
     say(from, {Word::withdrawn, 0, 0, 0, number, 0});
+}
+
+void CarriedTransport::drop(NodeId from, const Awaited& frame) {
+    if (frame.transfer != 0) give_up(frame.transfer);
+    // What the carrier may still write to is given back by let_go(). This it never knew, or is through with.
+    const bool ours = !frame.places.empty() || frame.arrived;
+    if (ours && frame.place != nullptr) owner_.withdrawn(from, frame.place);
 }
 
 // ---- what the carrier does ---------------------------------------------------------------------------------------
@@ -290,12 +305,15 @@ void CarriedTransport::ended(const EndedTransfer& ended) {
         return;
     }
     if (transfer.receives) {
-        if (ended.end == TransferEnd::complete) {
-            received(transfer.peer, transfer.number);
-        } else {
+        if (ended.end != TransferEnd::complete) {
             receive_failed(transfer.peer, transfer.number);
             let_go(transfer);
+            return;
         }
+        Awaited& frame = peers_[transfer.peer].awaited[transfer.number];
+        frame.arrived = true;
+        frame.transfer = 0;
+        deliver(transfer.peer, transfer.number);
         return;
     }
     Peer& peer = peers_[transfer.peer];
@@ -307,22 +325,49 @@ void CarriedTransport::ended(const EndedTransfer& ended) {
     withdraw_all(transfer.peer, peer);
 }
 
-void CarriedTransport::received(NodeId from, std::uint64_t number) {
+void CarriedTransport::take_digest(NodeId from, std::uint64_t number, std::uint64_t digest) {
     Peer& peer = peers_[from];
     const auto found = peer.awaited.find(number);
+    if (found == peer.awaited.end()) return;
+    found->second.digest = digest;
+    deliver(from, number);
+}
+
+void CarriedTransport::deliver(NodeId from, std::uint64_t number) {
+    Peer& peer = peers_[from];
+    const auto found = peer.awaited.find(number);
+    if (!found->second.arrived || (found->second.checked && !found->second.digest)) return;
+    std::span<const std::byte> payload{found->second.own ? found->second.own.get() : found->second.place,
+                                       found->second.size};
+    if (found->second.checked && payload_digest(std::span{&payload, 1}) != *found->second.digest)
+        return end_link(from, LinkEnd::damaged, fmt::format("What node {} sent by MPI arrived damaged.", from.value));
     // Out of the table first: the owner may end the link.
     const Awaited frame = std::move(found->second);
     peer.awaited.erase(found);
-    const std::byte* const at = frame.place != nullptr ? frame.place : frame.own->data();
-    owner_.frame(from, frame.incoming(), std::span{at, frame.size});
+    for (std::size_t at = 0; const auto& place : frame.places) {
+        std::copy_n(payload.data() + at, place.size(), place.data());
+        at += place.size();
+    }
+    if (!frame.places.empty()) payload = frame.places.front();
+    owner_.frame(from, frame.incoming(), payload);
     if (peers_.count(from) != 0) say(from, {Word::accepted, 0, 0, 0, number, 0});
 }
 
 void CarriedTransport::receive_failed(NodeId from, std::uint64_t number) {
     Peer& peer = peers_[from];
-    peer.awaited.erase(number);
+    const auto found = peer.awaited.find(number);
+    Awaited frame = std::move(found->second);
+    peer.awaited.erase(found);
+    frame.transfer = 0;  // it has ended
+    drop(from, frame);
     say(from, {Word::withdrawn, 0, 0, 0, number, 0});
     shun(peer);
+}
+
+void CarriedTransport::end_link(NodeId peer, LinkEnd reason, std::string_view sentence) {
+    base_->disconnect(peer);
+    forget(peer);
+    owner_.link_lost(peer, reason, sentence);
 }
 
 void CarriedTransport::give_up(std::uint64_t id) {
@@ -357,7 +402,7 @@ void CarriedTransport::look_at_deadlines() {
             say(node, {Word::here, 0, 0, 0, 0, 0});  // nowhere
             withdraw_all(node, peer);
             for (const auto& [number, frame] : std::exchange(peer.awaited, {})) {
-                if (frame.transfer != 0) give_up(frame.transfer);
+                drop(node, frame);
                 say(node, {Word::withdrawn, 0, 0, 0, number, 0});
             }
             continue;
@@ -374,11 +419,11 @@ void CarriedTransport::look_at_deadlines() {
 void CarriedTransport::forget(NodeId node) {
     const auto found = peers_.find(node);
     if (found == peers_.end()) return;
-    for (const auto& [number, frame] : found->second.offered)
-        if (frame.transfer != 0) give_up(frame.transfer);
-    for (const auto& [number, frame] : found->second.awaited)
-        if (frame.transfer != 0) give_up(frame.transfer);
+    const Peer peer = std::move(found->second);
     peers_.erase(found);
+    for (const auto& [number, frame] : peer.offered)
+        if (frame.transfer != 0) give_up(frame.transfer);
+    for (const auto& [number, frame] : peer.awaited) drop(node, frame);
 }
 
 // ---- what the base tells -----------------------------------------------------------------------------------------
@@ -412,15 +457,13 @@ void CarriedTransport::frame(NodeId from, const Incoming& incoming, std::span<co
                 return take_offer(from, head, payload);
             break;
         case Word::clear: return take_clear(from, head.number, head.tag);
+        case Word::digest: return take_digest(from, head.number, head.size);
         case Word::withdraw: return take_withdraw(from, head.number);
         case Word::withdrawn: return take_withdrawn(from, head.number);
         case Word::accepted: return take_accepted(from, head.number);
     }
-    base_->disconnect(from);
-    forget(from);
-    owner_.link_lost(
-        from, LinkEnd::violated,
-        fmt::format("Node {} broke the protocol: it speaks of carried frames as nobody does.", from.value));
+    end_link(from, LinkEnd::violated,
+             fmt::format("Node {} broke the protocol: it speaks of carried frames as nobody does.", from.value));
 }
 
 void CarriedTransport::withdrawn(NodeId from, std::byte* address) { owner_.withdrawn(from, address); }

@@ -9,7 +9,11 @@
 ///
 /// A carrier that stands still, or fails, costs no frame: the sender withdraws what it has offered, the receiver says
 /// for each frame that it has not had it and will not take it any more, and the frame goes by the base. Memory that the
-/// carrier may still write to is not given back to the owner before the carrier has let go of it, if ever.
+/// carrier may still write to is not given back to the owner before the carrier has let go of it, if ever. Scattered
+/// landings are where an owner wants a frame and no other place will do, so what is to land there arrives in memory of
+/// the transport and is copied: the owner has its places back at once when the frame is withdrawn.
+///
+/// A checked frame's digest follows it over the base, and one that is damaged ends the link.
 ///
 /// Frames that are carried overtake each other and those of the bulk lane that are not.
 
@@ -80,15 +84,15 @@ class CarriedTransport final : public Transport, private TransportEvents {
     static constexpr std::uint16_t own_type = 0xFFFF;
 
   private:
-    enum class Word : std::uint8_t { here = 1, offer, clear, withdraw, withdrawn, accepted };
+    enum class Word : std::uint8_t { here = 1, offer, clear, digest, withdraw, withdrawn, accepted };
     /// Head of our frames. Behind an offer's the owner's head, as payload.
     struct WordHead {
         Word word{};
         std::uint8_t head_size{};
         std::uint16_t type{};    ///< The owner's, of an offer.
-        std::uint32_t tag{};     ///< Of clear; the rank of here.
+        std::uint32_t tag{};     ///< Of clear; the rank of here; 1 for an offer of a checked frame.
         std::uint64_t number{};  ///< Of the frame, from 1; the world of here.
-        std::uint64_t size{};    ///< Of an offer's payload.
+        std::uint64_t size{};    ///< Of an offer's payload; the digest.
     };
     static_assert(sizeof(WordHead) <= frame_head_max);
 
@@ -101,6 +105,7 @@ class CarriedTransport final : public Transport, private TransportEvents {
         std::shared_ptr<const std::vector<std::byte>> copy;
         std::uint64_t size{};
         std::uint64_t cookie{};
+        bool checked{false};
         bool withdrawing{false};
         std::uint64_t transfer{0};                ///< Of the carrier, while it sends.
         std::uint64_t due_ns{~std::uint64_t{0}};  ///< Once it is clear.
@@ -111,9 +116,13 @@ class CarriedTransport final : public Transport, private TransportEvents {
         std::uint8_t head_size{};
         std::array<std::byte, frame_head_max> head{};
         std::uint64_t size{};
-        std::byte* place{nullptr};                    ///< The owner's memory.
-        std::shared_ptr<std::vector<std::byte>> own;  ///< Ours, when the owner gave none.
-        std::uint64_t transfer{0};                    ///< 0: there is no room yet.
+        bool checked{false};
+        std::optional<std::uint64_t> digest;  ///< As the sender says.
+        bool arrived{false};
+        std::byte* place{nullptr};         ///< The owner's memory, or the first part of it.
+        WritePieces places;                ///< All parts, if there are several; filled in the end.
+        std::shared_ptr<std::byte[]> own;  ///< Ours, when the owner gave none or several.
+        std::uint64_t transfer{0};         ///< 0: there is no room yet.
 
         [[nodiscard]] Incoming incoming() const noexcept {
             return {type, Lane::bulk, size, std::span{head.data(), head_size}};
@@ -167,7 +176,12 @@ class CarriedTransport final : public Transport, private TransportEvents {
     void give_up(std::uint64_t transfer);
     void let_go(const Transfer& transfer);
     void receive_failed(NodeId from, std::uint64_t number);
-    void received(NodeId from, std::uint64_t number);
+    void take_digest(NodeId from, std::uint64_t number, std::uint64_t digest);
+    /// Delivers the frame if all of it is there.
+    void deliver(NodeId from, std::uint64_t number);
+    /// The frame will not come this way.
+    void drop(NodeId from, const Awaited& frame);
+    void end_link(NodeId peer, LinkEnd reason, std::string_view sentence);
     void shun(Peer& peer);
     void withdraw_all(NodeId node, Peer& peer);
     void look_at_deadlines();

@@ -1,12 +1,20 @@
 #include "transport/connection.hpp"
 
 #include "transport/link.hpp"
+#include "transport/socket.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/epoll.h>
 #include <utility>
 
 namespace phoenix {
+
+namespace {
+
+constexpr std::size_t expected_max = 512U << 10;  // a piece, as hubs usually cut them
+
+}  // namespace
 
 Connection::Connection(EventLoop& loop, Link& link, std::uint32_t stream, FileDescriptor socket)
     : loop_(loop), link_(link), stream_(stream), socket_(std::move(socket)) {
@@ -16,6 +24,7 @@ Connection::Connection(EventLoop& loop, Link& link, std::uint32_t stream, FileDe
         records.emplace(prompt_payload_max);
     else
         pieces.emplace();
+    if (pieces) shorten_way_on_one_host(socket_.get());
     loop_.watch(socket_.get(), EPOLLIN, *this);
 }
 
@@ -49,6 +58,13 @@ void Connection::want_read(bool wanted) noexcept {
     if (wants_read_ == wanted || !open()) return;
     wants_read_ = wanted;
     update();
+}
+
+void Connection::expect(std::size_t bytes) noexcept {
+    bytes = std::min(bytes, expected_max);
+    if (bytes == expected_ || !open()) return;
+    expected_ = bytes;
+    expect_bytes(socket_.get(), bytes);
 }
 
 void Connection::close() noexcept {

@@ -28,6 +28,8 @@ class Connection final : public EventSource {
     /// Writes what is queued, and asks for notice when the kernel takes more.
     [[nodiscard]] WriteQueue::Outcome write() noexcept;
     void want_read(bool wanted) noexcept;
+    /// Until so many bytes are there, or as many as are worth waiting for, nothing need be reported.
+    void expect(std::size_t bytes) noexcept;
     /// Idempotent; the object stays until the loop buries it.
     void close() noexcept;
 
@@ -48,6 +50,7 @@ class Connection final : public EventSource {
     Link& link_;
     std::uint32_t stream_;
     FileDescriptor socket_;
+    std::size_t expected_{1};
     bool wants_write_{false};
     bool wants_read_{true};
 };

@@ -74,5 +74,6 @@ std::string Hub::address() const { return state_->address(); }
 SessionId Hub::session() const noexcept { return state_->session(); }
 std::size_t Hub::prompt_size_max() const noexcept { return prompt_payload_max; }
 std::uint64_t Hub::wake_ups() const noexcept { return state_->loop().wake_ups(); }
+std::uint64_t Hub::damaged_pieces() const noexcept { return state_->damaged_pieces(); }
 
 }  // namespace phoenix

@@ -8,7 +8,8 @@
 /// debugger) is never given up: its machine still answers.
 ///
 /// Connections are authenticated when they are made (transport/handshake.hpp), not encrypted, and single bytes are not
-/// signed: the network between nodes is trusted not to alter connections that stand.
+/// signed: the network between nodes is trusted not to alter connections that stand. Damage by accident, beyond what
+/// TCP finds, is found in checked frames (Outgoing::checked).
 
 #include "transport/transport.hpp"
 
@@ -82,6 +83,8 @@ class Hub final : public Transport {
 
     /// Times that poll() came back from waiting, for whatever reason: an idle hub has few of them.
     [[nodiscard]] std::uint64_t wake_ups() const noexcept;
+    /// Pieces of checked frames that arrived with a wrong digest, over all links.
+    [[nodiscard]] std::uint64_t damaged_pieces() const noexcept;
 
   private:
     explicit Hub(std::unique_ptr<HubState> state) noexcept;

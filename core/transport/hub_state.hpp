@@ -42,6 +42,8 @@ class HubState final : public LinkHost, public GreetingOwner, public EventSource
     void drop(Greeting& greeting) override;
     void mark(Link& link) override;
     void remove(Link& link) override;
+    void count_damage() noexcept override { ++damaged_pieces_; }
+    [[nodiscard]] std::uint64_t damaged_pieces() const noexcept { return damaged_pieces_; }
 
     // GreetingOwner
     [[nodiscard]] tl::expected<Introduction, RefusalReason> introduce(Greeting& greeting) override;
@@ -69,6 +71,7 @@ class HubState final : public LinkHost, public GreetingOwner, public EventSource
     SocketAddress own_address_;
     SessionId session_;
     std::uint64_t lives_{0};
+    std::uint64_t damaged_pieces_{0};
     std::uint64_t listen_again_ns_{never};  ///< The process was out of descriptors.
     std::unordered_map<NodeId, std::unique_ptr<Link>> links_;
     std::vector<std::unique_ptr<Greeting>> greetings_;  ///< Oldest first.

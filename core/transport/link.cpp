@@ -50,6 +50,12 @@ void Link::violated(std::string_view what) {
     end(LinkEnd::violated, fmt::format("Node {} broke the protocol: {}.", peer_.value, what), {});
 }
 
+// Nothing can be sent again over a link that stands but what a lost connection took along; with a new link all is.
+void Link::damaged() {
+    host_.count_damage();
+    end(LinkEnd::damaged, fmt::format("What node {} sent arrived damaged.", peer_.value), {});
+}
+
 void Link::reset() {
     for (Stream& stream : streams_) {
         drop_connection(stream.connection);

@@ -32,6 +32,8 @@ class LinkHost {
     virtual void drop(Greeting& greeting) = 0;
     /// flush() the link at the end of this round.
     virtual void mark(Link& link) = 0;
+    /// A piece had a wrong digest.
+    virtual void count_damage() noexcept = 0;
     /// The link has ended: no node has it any more. The object stays until the round is over.
     virtual void remove(Link& link) = 0;
 };
@@ -114,6 +116,7 @@ class Link {
     void drop_connection(std::unique_ptr<Connection>& connection);
     void drop_attempt(Repair& repair);
     void violated(std::string_view what);
+    void damaged();
     [[nodiscard]] std::uint64_t now() const noexcept { return host_.loop().now(); }
 
     // link_repair.cpp

@@ -3,7 +3,6 @@
 #include "transport/link.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <utility>
 
@@ -98,7 +97,8 @@ void Link::take_record(Connection& connection) {
             return;
         }
         case RecordKind::frame:
-        case RecordKind::piece: break;
+        case RecordKind::piece:
+        case RecordKind::checked_piece: break;
     }
     violated("a record of a kind that has no place there");
 }
@@ -123,12 +123,7 @@ void Link::take_frame(Connection& connection) {
         connection.want_read(false);
         return;
     }
-    std::span<const std::byte> payload = reader.payload();
-    if (landing.address() != nullptr) {
-        std::memcpy(landing.address(), payload.data(), payload.size());
-        payload = {landing.address(), payload.size()};
-    }
-    host_.events().frame(peer_, incoming, payload);
+    host_.events().frame(peer_, incoming, landing.fill(reader.payload()));
     if (ended_) return;
     connection.records->consume();
     ++stream.received;
@@ -139,11 +134,16 @@ void Link::take_pieces(Connection& connection) {
     while (!ended_ && connection.open() && connection.reading()) {
         PieceReader& reader = *connection.pieces;
         switch (reader.step()) {
-            case PieceReader::Step::incomplete: return;
+            case PieceReader::Step::incomplete: connection.expect(reader.missing()); return;
             case PieceReader::Step::header:
                 if (!begin_piece(connection)) return;
                 break;
             case PieceReader::Step::complete:
+                // Before it counts as received: what is wrong is never part of a frame that is complete.
+                if (!reader.sound()) {
+                    damaged();
+                    return;
+                }
                 ++streams_[connection.stream()].received;
                 inbox_.complete(reader.header());
                 reader.advance();
@@ -162,18 +162,19 @@ bool Link::begin_piece(Connection& connection) {
         reader.skip();
         return true;
     }
-    if (header.kind != RecordKind::piece || header.number != streams_[connection.stream()].received + 1) {
+    const bool piece = header.kind == RecordKind::piece || header.kind == RecordKind::checked_piece;
+    if (!piece || header.number != streams_[connection.stream()].received + 1) {
         violated("a piece is not the next one");
         return false;
     }
     if (!take_accepted(header.accepted)) return false;
-    const auto place = inbox_.begin(peer_, header, host_.events());
+    const auto place = inbox_.begin(peer_, header, host_.events(), reader.places());
     if (ended_) return false;
     if (!place) {
         violated(place.error());
         return false;
     }
-    reader.begin(*place);
+    reader.begin();
     return true;
 }
 

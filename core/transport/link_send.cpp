@@ -1,6 +1,7 @@
 // What goes out: segments, positions, acknowledgements.
 
 #include "transport/link.hpp"
+#include "transport/piece_digest.hpp"
 
 #include <algorithm>
 #include <array>
@@ -64,6 +65,13 @@ void Link::push_segment(Connection& connection, const SegmentLog::Numbered& next
     header.offset = next.segment.offset;
     header.accepted = stamp();
     header.head = frame.head;
+    if (frame.checked) {
+        header.kind = RecordKind::checked_piece;
+        // Now, so that the kernel finds in the cache what it copies next.
+        std::vector<iovec> parts(frame.pieces.size() + 1);
+        parts.resize(frame.gather(header.offset, header.length, parts));
+        header.digest = piece_digest(header, parts);
+    }
     connection.queue.push(std::as_bytes(std::span{&header, 1}), next.segment);
 }
 

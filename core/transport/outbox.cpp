@@ -33,6 +33,7 @@ void LaneOutbox::push(const Outgoing& outgoing) {
     frame.number = first_ + frames_.size() - 1;
     frame.cookie = outgoing.cookie;
     frame.type = outgoing.type;
+    frame.checked = outgoing.checked;
     frame.head_size = static_cast<std::uint8_t>(outgoing.head.size());
     std::copy(outgoing.head.begin(), outgoing.head.end(), frame.head.begin());
     for (const auto& piece : outgoing.pieces) frame.size += piece.size();

@@ -23,6 +23,7 @@ struct RetainedFrame {
     std::uint32_t written_from{};  ///< Write queues that still read from it.
     std::uint16_t type{};
     std::uint8_t head_size{};
+    bool checked{false};
     std::array<std::byte, frame_head_max> head{};
     std::vector<std::span<const std::byte>> pieces;  ///< The caller's memory; empty if `copy` holds the payload.
     std::vector<std::byte> copy;

@@ -1,5 +1,6 @@
 #include "transport/piece_reader.hpp"
 
+#include "transport/piece_digest.hpp"
 #include "transport/socket.hpp"
 
 #include <algorithm>
@@ -9,46 +10,74 @@
 
 namespace phoenix {
 
+namespace {
+
+constexpr std::size_t parts_max = 64;  // of one system call; a payload in more places takes several
+
+}  // namespace
+
 PieceReader::Step PieceReader::step() const noexcept {
     if (begun_) return left_ == 0 ? Step::complete : Step::incomplete;
     return header_size_ == sizeof header_ ? Step::header : Step::incomplete;
 }
 
 ReadOutcome PieceReader::fill(int socket) noexcept {
-    std::array<iovec, 2> parts;
+    std::array<iovec, parts_max> parts;
+    std::size_t count = 0;
+    std::size_t wanted = 0;
     if (begun_) {
-        parts[0] = {place_, left_};
-        parts[1] = {ahead_.data() + ahead_size_, ahead_.size() - ahead_size_};
+        for (std::size_t place = place_; place < places_.size() && count < parts.size() - 1; ++place) {
+            const std::size_t done = place == place_ ? done_ : 0;
+            const iovec& whole = places_[place];
+            parts[count] = {static_cast<std::byte*>(whole.iov_base) + done, whole.iov_len - done};
+            wanted += parts[count++].iov_len;
+        }
+        if (wanted == left_) {
+            parts[count++] = {ahead_.data() + ahead_size_, ahead_.size() - ahead_size_};
+            wanted += ahead_.size() - ahead_size_;
+        }
     } else {
-        parts[0] = {reinterpret_cast<std::byte*>(&header_) + header_size_, sizeof header_ - header_size_};
-        parts[1] = {};
+        parts[count++] = {reinterpret_cast<std::byte*>(&header_) + header_size_, sizeof header_ - header_size_};
+        wanted = sizeof header_ - header_size_;
     }
-    const std::size_t wanted = parts[0].iov_len + parts[1].iov_len;
-    const ssize_t received = receive_parts(socket, std::span{parts.data(), begun_ ? 2U : 1U});
+    const ssize_t received = receive_parts(socket, std::span{parts.data(), count});
     if (received < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? ReadOutcome::dry : ReadOutcome::broken;
     if (received == 0) return ReadOutcome::closed;
     const auto size = static_cast<std::size_t>(received);
     if (begun_) {
         const std::size_t payload = std::min(size, left_);
-        place_ += payload;
         left_ -= payload;
         ahead_size_ += size - payload;
+        for (std::size_t rest = payload; rest > 0;) {
+            const std::size_t step = std::min(rest, places_[place_].iov_len - done_);
+            rest -= step;
+            done_ += step;
+            if (done_ < places_[place_].iov_len) break;
+            ++place_;
+            done_ = 0;
+        }
     } else {
         header_size_ += size;
     }
     return size == wanted ? ReadOutcome::filled : ReadOutcome::dry;
 }
 
-void PieceReader::begin(std::byte* place) noexcept {
+void PieceReader::begin() noexcept {
     begun_ = true;
-    place_ = place;
+    place_ = 0;
+    done_ = 0;
     left_ = header_.length;
+}
+
+bool PieceReader::sound() const noexcept {
+    return header_.kind != RecordKind::checked_piece || piece_digest(header_, places_) == header_.digest;
 }
 
 void PieceReader::advance() noexcept {
     std::memcpy(&header_, ahead_.data(), ahead_size_);
     header_size_ = std::exchange(ahead_size_, 0);
     begun_ = false;
+    places_.clear();
 }
 
 }  // namespace phoenix

@@ -7,10 +7,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <sys/uio.h>
+#include <vector>
 
 namespace phoenix {
 
-/// Header, then payload, then the next header: the last two with one system call.
+/// Header, then payload, then the next header: the last two with one system call, whatever places the payload has.
 class PieceReader {
   public:
     enum class Step : std::uint8_t {
@@ -22,9 +24,14 @@ class PieceReader {
 
     [[nodiscard]] ReadOutcome fill(int socket) noexcept;
 
+    /// Bytes to come before the next step.
+    [[nodiscard]] std::size_t missing() const noexcept { return begun_ ? left_ : sizeof header_ - header_size_; }
     [[nodiscard]] const PieceHeader& header() const noexcept { return header_; }
-    /// The payload goes to `place`, header().length bytes.
-    void begin(std::byte* place) noexcept;
+    /// Where the payload goes, header().length bytes: the caller fills in the list, which is empty, then calls begin().
+    [[nodiscard]] std::vector<iovec>& places() noexcept { return places_; }
+    void begin() noexcept;
+    /// The payload is complete: whether it is what was sent, as far as its sender lets us know.
+    [[nodiscard]] bool sound() const noexcept;
     /// The header was a record of its own.
     void skip() noexcept { advance(); }
     void advance() noexcept;
@@ -33,8 +40,10 @@ class PieceReader {
     PieceHeader header_{};
     std::size_t header_size_{0};  ///< Bytes of it that are there.
     bool begun_{false};
-    std::byte* place_{nullptr};
-    std::size_t left_{0};
+    std::vector<iovec> places_;
+    std::size_t place_{0};                                ///< Of these, the one that is filled at present,
+    std::size_t done_{0};                                 ///< and how many bytes of it are there.
+    std::size_t left_{0};                                 ///< Of the payload.
     std::array<std::byte, sizeof(PieceHeader)> ahead_{};  ///< Of the header behind the payload.
     std::size_t ahead_size_{0};
 };

@@ -166,6 +166,20 @@ ssize_t send_parts(int socket, std::span<iovec> parts) noexcept {
     return sent;
 }
 
+void shorten_way_on_one_host(int socket) noexcept {
+    // Linux doubles it.
+    constexpr int in_cache_bytes = 256 << 10;
+    SocketAddress peer;
+    peer.size = sizeof peer.value;
+    if (getpeername(socket, generic(peer), &peer.size) != 0) return;
+    if (same_endpoint(with_port(peer, 0), with_port(local_address(socket), 0)))
+        set_option(socket, SOL_SOCKET, SO_SNDBUF, in_cache_bytes);
+}
+
+void expect_bytes(int socket, std::size_t bytes) noexcept {
+    set_option(socket, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
+}
+
 ssize_t receive_parts(int socket, std::span<iovec> parts) noexcept {
     ssize_t received = 0;
     do {

@@ -49,6 +49,13 @@ void watch_peer(int socket, std::uint32_t timeout_ms) noexcept;
 
 /// As writev(2) and readv(2), again after EINTR; -1 with errno.
 [[nodiscard]] ssize_t send_parts(int socket, std::span<iovec> parts) noexcept;
+/// If both ends are on one host: lets less lie between them than the kernel would, so that it is still in the cache
+/// when it is read. What the kernel allows for distances is megabytes, which are written to memory and fetched again.
+void shorten_way_on_one_host(int socket) noexcept;
+/// The socket is not reported as readable before `bytes` bytes are there, or its end. A receiver that is faster than
+/// its sender would else be woken, at the sender's cost, for every packet. The kernel gives notice all the same when
+/// its buffers allow no more.
+void expect_bytes(int socket, std::size_t bytes) noexcept;
 [[nodiscard]] ssize_t receive_parts(int socket, std::span<iovec> parts) noexcept;
 
 }  // namespace phoenix

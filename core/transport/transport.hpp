@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 namespace phoenix {
@@ -44,7 +45,11 @@ struct Outgoing {
     /// valid and unchanged until the frame is acknowledged, or the link has ended (link_lost, peer_restarted,
     /// disconnect(), destruction of the transport).
     std::span<const std::span<const std::byte>> pieces{};
-    bool copy{false};         ///< Keep a copy of the payload: for small frames made on the stack.
+    bool copy{false};  ///< Keep a copy of the payload: for small frames made on the stack.
+    /// Bulk lane: a digest of every piece travels with it. If one is wrong on arrival the frame is not delivered, and
+    /// the link ends on both sides (LinkEnd::damaged). Cost: a pass over the bytes on each side, while they are in the
+    /// cache.
+    bool checked{false};
     std::uint64_t cookie{0};  ///< Handed back by acknowledged(); 0: do not report.
 };
 
@@ -56,27 +61,42 @@ struct Incoming {
     std::span<const std::byte> head;
 };
 
-/// Where the payload of an arriving frame goes.
+/// Where the payload of an arriving frame goes. Memory of the handler is untouched by others until frame() or
+/// withdrawn() is called; either may find any bytes there that are not the payload's.
 class Landing {
   public:
-    /// Into memory of the handler: Incoming::size bytes, untouched by others until frame() or withdrawn() is called.
-    [[nodiscard]] static Landing at(std::byte* address) noexcept { return Landing{Kind::here, address}; }
+    /// Into memory of the handler: Incoming::size bytes.
+    [[nodiscard]] static Landing at(std::byte* address) noexcept { return Landing{Kind::here, address, {}}; }
+    /// Into several places of the handler's memory, one after the other. The list is copied, the sum of its lengths is
+    /// Incoming::size (checked), and its first place is not empty: its address names the frame in withdrawn(), and
+    /// frame() sees that place only.
+    [[nodiscard]] static Landing scattered(std::span<const std::span<std::byte>> places) {
+        return Landing{Kind::scattered, places.front().data(), {places.begin(), places.end()}};
+    }
     /// Into memory of the transport, which frame() sees and which is gone when it returns. No alignment is promised.
-    [[nodiscard]] static Landing transient() noexcept { return Landing{Kind::transient, nullptr}; }
+    [[nodiscard]] static Landing transient() noexcept { return Landing{Kind::transient, nullptr, {}}; }
     /// No room at present. This lane of this peer delivers nothing more until resume(): the peer's frames stay
     /// unacknowledged there, and its writable() becomes false. place() is then called for the same frame again. What
     /// arrives of bulk frames meanwhile lies in memory of the transport: no more than the peer's soft limit, and a
     /// frame.
-    [[nodiscard]] static Landing later() noexcept { return Landing{Kind::later, nullptr}; }
+    [[nodiscard]] static Landing later() noexcept { return Landing{Kind::later, nullptr, {}}; }
 
-    enum class Kind : std::uint8_t { here, transient, later };
+    enum class Kind : std::uint8_t { here, scattered, transient, later };
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
+    /// Of the first byte; nullptr if the handler gave no memory.
     [[nodiscard]] std::byte* address() const noexcept { return address_; }
+    /// The handler's memory for a payload of `size` bytes; none if it gave none.
+    [[nodiscard]] std::vector<std::span<std::byte>> places(std::uint64_t size) const;
+    /// Copies a payload that has arrived elsewhere to its places. Returns what frame() is to see: the payload where it
+    /// is, if the handler gave no memory.
+    [[nodiscard]] std::span<const std::byte> fill(std::span<const std::byte> payload) const;
 
   private:
-    Landing(Kind kind, std::byte* address) noexcept : kind_(kind), address_(address) {}
+    Landing(Kind kind, std::byte* address, std::vector<std::span<std::byte>> places) noexcept
+        : kind_(kind), address_(address), places_(std::move(places)) {}
     Kind kind_;
     std::byte* address_;
+    std::vector<std::span<std::byte>> places_;  ///< Of a scattered one.
 };
 
 /// Why a link ended.
@@ -86,7 +106,8 @@ enum class LinkEnd : std::uint8_t {
     unreachable,  ///< No answer from its machine, or from it while a connection had to be made.
     refused,      ///< One of the two refused the other; refused() said why.
     unstable,     ///< Data connections broke again and again without progress.
-    violated      ///< The peer sent what the protocol does not allow.
+    violated,     ///< The peer sent what the protocol does not allow.
+    damaged  ///< A piece of a checked frame arrived with a wrong digest. Counting how often is the owner's business.
 };
 [[nodiscard]] std::string_view name_of(LinkEnd reason) noexcept;
 

@@ -18,7 +18,7 @@ namespace phoenix {
 static_assert(std::endian::native == std::endian::little, "structures are sent as they lie in memory");
 
 inline constexpr std::uint64_t wire_magic = 0x0A0D504354584850ULL;  // "PHXTCP\r\n"
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::uint32_t bulk_streams_max = 16;
 inline constexpr std::size_t prompt_payload_max = 64U << 10;
 inline constexpr std::uint32_t piece_payload_max = 16U << 20;
@@ -64,7 +64,7 @@ static_assert(sizeof(ProofMessage) == 48);
 /// Numbers accepted by the sender of a record, by lane: all frames up to and with these.
 using Accepted = std::array<std::uint64_t, lane_count>;
 
-enum class RecordKind : std::uint8_t { frame = 1, piece, position, heartbeat, acknowledgement, goodbye };
+enum class RecordKind : std::uint8_t { frame = 1, piece, position, heartbeat, acknowledgement, goodbye, checked_piece };
 
 /// Control connections and stream 0. Behind it head and payload of a frame.
 struct RecordHeader {
@@ -79,7 +79,7 @@ static_assert(sizeof(RecordHeader) == 32);
 
 /// Streams 1 and up. Behind it `length` bytes of payload. Each piece says all of its frame: any may come first.
 struct PieceHeader {
-    RecordKind kind;         //   0  piece or position
+    RecordKind kind;         //   0  piece, checked_piece or position
     std::uint8_t head_size;  //   1
     std::uint16_t type;      //   2
     std::uint32_t length;    //   4
@@ -88,7 +88,7 @@ struct PieceHeader {
     std::uint64_t size;      //  24  of the frame's payload
     std::uint64_t offset;    //  32  of this piece in it
     Accepted accepted;       //  40
-    std::uint64_t unused;    //  56
+    std::uint64_t digest;    //  56  of a checked piece: PieceDigest of this header and the payload
     std::array<std::byte, frame_head_max> head;  //  64
 };
 static_assert(sizeof(PieceHeader) == 128);

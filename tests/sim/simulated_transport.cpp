@@ -1,7 +1,6 @@
 #include "sim/simulated_transport.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 namespace phoenix::sim {
@@ -238,7 +237,7 @@ void SimulatedTransport::drop(const EndPointer& end) {
     if (std::exchange(end->ended, true)) return;
     for (auto& lane : end->arriving)
         for (const Arriving& arriving : std::exchange(lane, {}))
-            if (arriving.place != nullptr) events_.withdrawn(end->peer, arriving.place);
+            if (arriving.landing.address() != nullptr) events_.withdrawn(end->peer, arriving.landing.address());
 }
 
 std::size_t SimulatedTransport::poll(int) {
@@ -307,7 +306,7 @@ bool SimulatedTransport::place(const EndPointer& end, Arriving& arriving) {
         return false;
     }
     arriving.placed = true;
-    arriving.place = landing.address();
+    arriving.landing = landing;
     return true;
 }
 
@@ -323,12 +322,7 @@ std::size_t SimulatedTransport::deliver(const EndPointer& end, std::size_t lane)
         queue.pop_front();
         const Frame& frame = *arriving.frame;
         std::vector<std::byte> bytes = bytes_of(frame);
-        std::span<const std::byte> payload{bytes};
-        if (arriving.place != nullptr) {
-            if (!bytes.empty()) std::memcpy(arriving.place, bytes.data(), bytes.size());
-            payload = {arriving.place, bytes.size()};
-        }
-        events_.frame(end->peer, {frame.type, frame.lane, frame.size, frame.head}, payload);
+        events_.frame(end->peer, {frame.type, frame.lane, frame.size, frame.head}, arriving.landing.fill(bytes));
         if (!end->ended) acknowledge(end, lane);
         ++handled;
     }

@@ -106,7 +106,7 @@ class SimulatedTransport final : public Transport {
         std::shared_ptr<const Frame> frame;
         bool complete{false};
         bool placed{false};
-        std::byte* place{nullptr};
+        Landing landing{Landing::transient()};
     };
     /// One end of a link. The other end, and events under way, hold it weakly.
     struct End {

@@ -1,6 +1,8 @@
 #include "membership/placement_rule.hpp"
+#include "runtime/sweep.hpp"
 #include "unit/runtime/port_node.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <span>
 #include <string>
@@ -30,6 +32,41 @@ struct PortDomainTest : ::testing::Test {
         const ViewImage image = image_of(view);
         std::memcpy(node.context.segment().view_buffer(0), &image, sizeof image);
         node.context.header().view_current.store(ViewWord::make(view.number, 0).bits);
+    }
+    static StateHead state_head(const FakeTransport::Frame& frame, std::uint64_t epoch) {
+        StateHead head{};
+        EXPECT_TRUE(read_head(frame.head, head));
+        head.epoch = epoch;
+        return head;
+    }
+    /// Begins to arrive, as the transport would have it: the first `bytes` of the payload.
+    Landing begin(const FakeTransport::Frame& meta, const FakeTransport::Frame& state, std::uint64_t epoch, NodeId from,
+                  std::size_t bytes) {
+        node.port->take_state_meta(from, state_head(meta, epoch), meta.payload);
+        Landing landing = node.port->place_state(from, state_head(state, epoch), state.payload.size());
+        std::span<const std::byte> left{state.payload.data(), bytes};
+        for (const auto& place : landing.places(state.payload.size())) {
+            const auto part = left.first(std::min(left.size(), place.size()));
+            std::copy(part.begin(), part.end(), place.begin());
+            left = left.subspan(part.size());
+        }
+        return landing;
+    }
+    void arrive(const FakeTransport::Frame& meta, const FakeTransport::Frame& state, std::uint64_t epoch, NodeId from) {
+        (void)begin(meta, state, epoch, from, state.payload.size());
+        node.port->take_state(from, state_head(state, epoch));
+    }
+    std::size_t state_extents() const {
+        std::size_t count = 0;
+        node.pool->for_each([&](ExtentId, std::uint64_t, const ExtentOwner& owner) {
+            count += owner.kind == ExtentKind::state ? 1 : 0;
+        });
+        return count;
+    }
+    std::span<const std::byte> heat(std::uint32_t vnode) const {
+        VNodeRecord& record = node.context.vnode_record(*node.domain, vnode);
+        const FieldCommit commit = fields_of(slot_of(record, *node.domain, record.select.load()))[0];
+        return committed_bytes(node.context, *node.pool, *node.domain, vnode, 0, commit);
     }
     std::span<const std::byte> bytes(std::string_view text) const { return std::as_bytes(std::span{text}); }
 };
@@ -193,14 +230,10 @@ TEST_F(PortDomainTest, AWishIsFulfilledOnce) {
     node.give_to_port(1);
     node.work();
     const auto state = node.sent(FrameType::state)[0];
-    StateHead head{};
-    ASSERT_TRUE(read_head(state.head, head));
     node.port->take_stored(NodeId{2}, {0, 1, 1, 2, 0});
+    accept(state);
     // It comes back unchanged with the next epoch.
-    head.epoch = 2;
-    const ExtentId extent = *node.pool->allocate(state.payload.size(), ExtentKind::payload);
-    std::memcpy(node.pool->data(extent), state.payload.data(), state.payload.size());
-    node.port->take_state(NodeId{2}, head, extent, state.payload.size());
+    arrive(node.sent(FrameType::state_meta)[0], state, 2, NodeId{2});
     node.work();
     EXPECT_TRUE(node.port->location(1).here());
     EXPECT_EQ(node.word(1).owner(), MemberSlot{PortNodeFixture::member_slot});
@@ -224,21 +257,164 @@ TEST_F(PortDomainTest, AStateThatCameTwiceIsStoredOnceAndConfirmedTwice) {
     from.wish(2, 0);
     from.give_to_port(2);
     from.work();
-    const auto state = from.sent(FrameType::state)[0];
-    StateHead head{};
-    ASSERT_TRUE(read_head(state.head, head));
     admit_member();
     node.work();
     for (int time = 0; time < 2; ++time) {
-        const ExtentId extent = *node.pool->allocate(state.payload.size(), ExtentKind::payload);
-        std::memcpy(node.pool->data(extent), state.payload.data(), state.payload.size());
-        node.port->take_state(NodeId{1}, head, extent, state.payload.size());
+        arrive(from.sent(FrameType::state_meta)[0], from.sent(FrameType::state)[0], 1, NodeId{1});
         node.work();
         EXPECT_EQ(node.word(2).owner(), MemberSlot{PortNodeFixture::member_slot});
     }
     EXPECT_EQ(node.sent(FrameType::stored).size(), 2U);
     EXPECT_EQ(node.context.vnode_record(*node.domain, 2).select.load(), 1U);
     EXPECT_EQ(node.port->location(2), LocationWord::make(NodeId{0}, LocationState::here, 1));
+}
+
+/// VNode 2 of node 1 is sent to node 0.
+struct PortDomainArrivalTest : PortDomainTest {
+    PortNodeFixture from{1, 3, 6};
+    FakeTransport::Frame meta;
+    FakeTransport::Frame state;
+
+    void SetUp() override {
+        admit_member();
+        commit_sample(from, 2);
+        from.wish(2, 0);
+        from.give_to_port(2);
+        from.work();
+        meta = from.sent(FrameType::state_meta).at(0);
+        state = from.sent(FrameType::state).at(0);
+        node.work();
+    }
+    void expect_nothing_has_come() const {
+        EXPECT_EQ(state_extents(), 0U);
+        EXPECT_EQ(node.context.vnode_record(*node.domain, 2).select.load(), 0U);
+        EXPECT_EQ(node.port->location(2), LocationWord::make(NodeId{1}, LocationState::away, 0));
+        EXPECT_TRUE(node.sent(FrameType::stored).empty());
+    }
+    void expect_it_has_come() const {
+        EXPECT_EQ(node.port->location(2), LocationWord::make(NodeId{0}, LocationState::here, 1));
+        ASSERT_EQ(heat(2).size(), PortNodeFixture::heat_bytes);
+        for (const std::byte byte : heat(2)) ASSERT_EQ(byte, std::byte{0x5A});
+        EXPECT_EQ(state_extents(), 2U);
+        EXPECT_EQ(node.sent(FrameType::stored).size(), 1U);
+    }
+};
+
+TEST_F(PortDomainArrivalTest, AStateHasNoPlaceBeforeItsMetaHasCome) {
+    const auto place = [&] { return node.port->place_state(NodeId{1}, state_head(state, 1), state.payload.size()); };
+    EXPECT_EQ(place().kind(), Landing::Kind::later);
+    node.port->take_state_meta(NodeId{1}, state_head(meta, 2), meta.payload);
+    EXPECT_EQ(place().kind(), Landing::Kind::later) << "the meta is of another epoch";
+    node.port->take_state_meta(NodeId{1}, state_head(meta, 1), meta.payload);
+    const Landing landing = place();
+    ASSERT_EQ(landing.kind(), Landing::Kind::scattered);
+    (void)landing.fill(state.payload);
+    node.port->take_state(NodeId{1}, state_head(state, 1));
+    expect_it_has_come();
+}
+
+// A link ends so, whether its peer died or a piece was damaged: what has come of the state is not executed, and leaves
+// nothing behind.
+TEST_F(PortDomainArrivalTest, AStateThatIsWithdrawnIsNotExecutedAndComesWholeTheNextTime) {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, state.payload.size() / 2, state.payload.size()}) {
+        SCOPED_TRACE(size);
+        const Landing landing = begin(meta, state, 1, NodeId{1}, size);
+        node.work();
+        EXPECT_EQ(state_extents(), 2U);
+        EXPECT_FALSE(node.port->withdraw_state(landing.address() + 1));
+        EXPECT_TRUE(node.port->withdraw_state(landing.address()));
+        node.port->link_ended(NodeId{1});
+        node.work();
+        expect_nothing_has_come();
+    }
+    (void)begin(meta, state, 1, NodeId{1}, 3);
+    node.port->link_ended(NodeId{1});
+    expect_nothing_has_come();
+    arrive(meta, state, 1, NodeId{1});
+    expect_it_has_come();
+}
+
+TEST_F(PortDomainArrivalTest, APortThatDiesWhileAStateArrivesLeavesNothingOfIt) {
+    for (const std::size_t size : {std::size_t{0}, state.payload.size() / 2, state.payload.size()}) {
+        SCOPED_TRACE(size);
+        (void)begin(meta, state, 1, NodeId{1}, size);
+        EXPECT_EQ(state_extents(), 2U);
+        // Nothing of the port is left but what lies in shared memory; the next one is in another slot.
+        const View before = node.context.current_view();
+        const View after = with_failed(before, MemberSlot{PortNodeFixture::port_slot});
+        ExtentPool heirs{node.context.segment(), node.context.arena(), 254};
+        (void)sweep_after_the_dead(node.context, heirs, after);
+        expect_nothing_has_come();
+        node.port =
+            std::make_unique<PortDomain>(PortNode{node.context, *node.pool, *node.mail, node.links}, *node.domain);
+        node.work();
+    }
+    arrive(meta, state, 1, NodeId{1});
+    expect_it_has_come();
+}
+
+// ... which the dead one has made visible to the sweep only in part: what it wrote into the record is kept, and freed
+// when the state comes again.
+TEST_F(PortDomainArrivalTest, APortThatDiesWhileItStoresAStateLeavesWhatTheNextArrivalFrees) {
+    const Landing landing = begin(meta, state, 1, NodeId{1}, state.payload.size());
+    auto room =
+        make_room(node.context, *node.pool, *node.domain, 2, state_head(state, 1), meta.payload, state.payload.size());
+    ASSERT_TRUE(room);
+    ASSERT_TRUE(node.port->withdraw_state(landing.address()));
+    VNodeRecord& record = node.context.vnode_record(*node.domain, 2);
+    CommitSlot& slot = slot_of(record, *node.domain, 1);
+    std::memcpy(fields_of(slot), room->meta.data() + sizeof(CommitSlot), room->meta.size() - sizeof(CommitSlot));
+    ExtentPool heirs{node.context.segment(), node.context.arena(), 254};
+    (void)sweep_after_the_dead(node.context, heirs,
+                               with_failed(node.context.current_view(), MemberSlot{PortNodeFixture::port_slot}));
+    EXPECT_EQ(state_extents(), 1U) << "the resizable field";
+    node.port = std::make_unique<PortDomain>(PortNode{node.context, *node.pool, *node.mail, node.links}, *node.domain);
+    node.work();
+    arrive(meta, state, 1, NodeId{1});
+    expect_it_has_come();
+}
+
+TEST_F(PortDomainArrivalTest, AStateThatIsCompleteWaitsUntilTheVNodeIsThePorts) {
+    // As after the death of a port before this one, whose words have not been given on.
+    const std::uint64_t version = node.word(2).version();
+    node.context.directory_word(*node.domain, 2) =
+        DirectoryWord::make(MemberSlot{9}, OwnerState::active, version + 1).bits;
+    node.work();
+    arrive(meta, state, 1, NodeId{1});
+    EXPECT_TRUE(node.sent(FrameType::stored).empty());
+    // The link ends: what has been accepted stays. It comes again, which changes nothing.
+    node.port->link_ended(NodeId{1});
+    node.port->take_state_meta(NodeId{1}, state_head(meta, 1), meta.payload);
+    EXPECT_EQ(node.port->place_state(NodeId{1}, state_head(state, 1), state.payload.size()).kind(),
+              Landing::Kind::transient);
+    node.port->take_state(NodeId{1}, state_head(state, 1));
+    EXPECT_EQ(state_extents(), 2U);
+    node.context.directory_word(*node.domain, 2) =
+        DirectoryWord::make(MemberSlot{PortNodeFixture::port_slot}, OwnerState::active, version + 2).bits;
+    node.work();
+    expect_it_has_come();
+}
+
+// The port of node 2 died after it had stored VNode 1, before it said so. The next one is sent the state again, while
+// the VNode comes back: what is being sent must not change on its way, or it would arrive damaged.
+TEST_F(PortDomainTest, AVNodeThatComesBackIsNotStoredWhileItsStateIsStillBeingSent) {
+    admit_member();
+    commit_sample(node, 1);
+    node.wish(1, 2);
+    node.give_to_port(1);
+    node.work();
+    const auto meta = node.sent(FrameType::state_meta)[0];
+    const auto state = node.sent(FrameType::state)[0];
+    auto changed = state;
+    for (std::byte& byte : changed.payload) byte ^= std::byte{0x11};
+    arrive(meta, changed, 2, NodeId{2});
+    node.work();
+    EXPECT_EQ(node.port->location(1).state(), LocationState::leaving);
+    for (const std::byte byte : heat(1)) ASSERT_EQ(byte, std::byte{0x5A});
+    accept(state);
+    node.work();
+    EXPECT_EQ(node.port->location(1), LocationWord::make(NodeId{0}, LocationState::here, 2));
+    for (const std::byte byte : heat(1)) ASSERT_EQ(byte, std::byte{0x5A ^ 0x11});
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
-/// A TCP proxy in a thread of the test that cuts connections when the test's seed says so.
+/// A TCP proxy in a thread of the test that cuts connections when the test's seed says so, and damages what it carries
+/// when it is told to.
 
 #include "transport/socket.hpp"
 #include "transport/wire.hpp"
@@ -48,6 +49,9 @@ class CuttingProxy {
     void cut_control() { cut_control_ = true; }
     [[nodiscard]] bool control_is_cut() const { return !cut_control_; }
     void stop_cutting() { cutting_ = false; }
+    /// Flips a bit in the middle of the next thing of some size that it carries: of a bulk frame's payload.
+    void damage_once() { damage_ = true; }
+    [[nodiscard]] bool has_damaged() const { return !damage_; }
 
   private:
     struct Way {  // one direction
@@ -118,6 +122,8 @@ class CuttingProxy {
             if (size > 0) {
                 look(both, bytes, static_cast<std::size_t>(size));
                 both.bytes += static_cast<std::uint64_t>(size);
+                if (static_cast<std::size_t>(size) > bytes.size() / 2 && damage_.exchange(false))
+                    bytes[static_cast<std::size_t>(size) / 2] ^= std::byte{4};
                 way.waiting.insert(way.waiting.end(), bytes.begin(), bytes.begin() + size);
             }
         }
@@ -156,6 +162,7 @@ class CuttingProxy {
     std::atomic<bool> stop_{false};
     std::atomic<bool> cutting_{true};
     std::atomic<bool> cut_control_{false};
+    std::atomic<bool> damage_{false};
     std::atomic<std::uint64_t> cuts_{0};
     std::atomic<std::uint64_t> open_{0};
     std::thread thread_;  ///< Last: it uses all the others.
