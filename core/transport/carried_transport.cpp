@@ -128,7 +128,7 @@ std::size_t CarriedTransport::poll(int timeout_ms) {
         std::vector<std::uint64_t> numbers;
         if (const auto found = peers_.find(node); found != peers_.end())
             for (const auto& [number, frame] : found->second.awaited)
-                if (frame.transfer == 0) numbers.push_back(number);
+                if (frame.transfer == 0 && !frame.arrived) numbers.push_back(number);
         for (const std::uint64_t number : numbers)
             if (!make_room(node, number)) break;
     }

@@ -38,12 +38,19 @@ class Judge final : public TransportEvents {
         auto memory = std::make_unique<std::byte[]>(incoming.size + 1);
         std::byte* const address = memory.get();
         lent_[address] = std::move(memory);
-        return Landing::at(address);
+        if (choice > 4 || incoming.lane == Lane::prompt || incoming.size == 0) return Landing::at(address);
+        const std::span all{address, incoming.size};
+        const std::size_t first = 1 + random_() % incoming.size;
+        scattered_[address] = incoming.size;
+        return Landing::scattered(std::array{all.first(first), all.subspan(first)});
     }
     void frame(NodeId from, const Incoming& incoming, std::span<const std::byte> payload) override {
         std::uint64_t number = 0;
         std::memcpy(&number, incoming.head.data(), sizeof number);
         EXPECT_TRUE(seen_[from].insert(number).second) << "frame " << number << " came twice";
+        // Of a scattered one frame() sees the first part.
+        if (const auto whole = scattered_.find(const_cast<std::byte*>(payload.data())); whole != scattered_.end())
+            payload = {payload.data(), whole->second};
         EXPECT_TRUE(std::ranges::equal(payload, payload_of(number))) << "frame " << number << " is damaged";
         if (const auto found = lent_.find(const_cast<std::byte*>(payload.data())); found != lent_.end())
             give_back(found);
@@ -56,6 +63,7 @@ class Judge final : public TransportEvents {
     void acknowledged(NodeId peer, std::uint64_t cookie) override { EXPECT_EQ(sent_[peer].erase(cookie), 1U); }
     void link_lost(NodeId peer, LinkEnd reason, std::string_view) override {
         EXPECT_NE(reason, LinkEnd::violated);
+        if (reason == LinkEnd::damaged) ++damaged;
         drop(peer);
     }
     void peer_restarted(NodeId peer) override { drop(peer); }
@@ -72,6 +80,7 @@ class Judge final : public TransportEvents {
                                               .head = std::as_bytes(std::span{&number, 1}),
                                               .pieces = pieces,
                                               .copy = copy,
+                                              .checked = lane == Lane::bulk,
                                               .cookie = number});
         if (!done) return;
         ever_sent_[to].insert(number);
@@ -86,11 +95,15 @@ class Judge final : public TransportEvents {
     [[nodiscard]] const std::set<std::uint64_t>& ever_sent(NodeId to) { return ever_sent_[to]; }
     bool must_resume{false};
     std::set<NodeId> up;
+    std::uint64_t damaged{0};
 
   private:
     using Memory = std::map<std::byte*, std::unique_ptr<std::byte[]>>;
     /// Kept, so that whoever writes to it is caught.
-    void give_back(Memory::iterator memory) { back_.insert(lent_.extract(memory)); }
+    void give_back(Memory::iterator memory) {
+        scattered_.erase(memory->first);
+        back_.insert(lent_.extract(memory));
+    }
     void drop(NodeId peer) {
         // The simulated network may read it yet.
         for (auto& [number, bytes] : sent_[peer]) dropped_.push_back(std::move(bytes));
@@ -104,6 +117,7 @@ class Judge final : public TransportEvents {
     std::map<NodeId, std::set<std::uint64_t>> ever_sent_;  ///< Since the link stands.
     std::map<NodeId, std::map<std::uint64_t, std::unique_ptr<std::vector<std::byte>>>> sent_;
     std::vector<std::unique_ptr<std::vector<std::byte>>> dropped_;
+    std::map<std::byte*, std::uint64_t> scattered_;  ///< Of these, their sizes.
     Memory lent_;
     Memory back_;
 };
@@ -123,6 +137,7 @@ class CarriedCluster {
           network({.seed = seed, .break_one_in = seed % 2 == 0 ? 0U : 10U}),
           world(seed),
           processes(node_count) {
+        world.damage_one_in = carrier_fails && seed % 5 == 0 ? 20 : 0;
         world.fail_one_in = carrier_fails && seed % 3 == 0 ? 10 : 0;
         world.on_write = [this](std::uint32_t rank, std::byte* at) {
             for (const Process& process : processes)
@@ -204,7 +219,14 @@ class CarriedCluster {
             world.silence(process.carrier->rank(), processes[peer].carrier->rank());
         } else if (choice >= 398) {
             idle_ns += 500'000'000;
+        } else if (choice == 397 && !faults) {
+            heal();  // links that damage has ended
         }
+    }
+    [[nodiscard]] std::uint64_t damaged() const {
+        std::uint64_t sum = 0;
+        for (const Process& process : processes) sum += process.judge->damaged;
+        return sum;
     }
     void heal() {
         for (const auto& [left, right] : std::exchange(cuts, {})) network.heal(NodeId{left}, NodeId{right});
@@ -243,6 +265,7 @@ std::uint32_t sweep(std::uint32_t seeds) {
 struct Sum {
     std::uint64_t carried{0};
     std::uint64_t cancelled{0};
+    std::uint64_t damaged{0};
     std::uint64_t written_after_cancel{0};
 };
 
@@ -258,6 +281,7 @@ Sum run(std::uint32_t seeds, bool faults, bool carrier_fails) {
         sum.carried += cluster.world.completed;
         sum.cancelled += cluster.world.cancelled;
         sum.written_after_cancel += cluster.world.written_after_cancel;
+        sum.damaged += cluster.damaged();
     }
     return sum;
 }
@@ -273,6 +297,7 @@ TEST(CarriedTransportSimulation, ACarrierThatFailsCostsNoFrame) {
     EXPECT_GT(sum.carried, 1000U);
     EXPECT_GT(sum.cancelled, 500U);
     EXPECT_GT(sum.written_after_cancel, 10U);
+    EXPECT_GT(sum.damaged, 10U);
 }
 
 TEST(CarriedTransportSimulation, DeathsAndCutsOfTheBaseBesides) {

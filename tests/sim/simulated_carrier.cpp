@@ -49,6 +49,10 @@ bool CarrierWorld::step() {
         at += size;
     }
     if (!last) return true;
+    if (damage_one_in != 0 && random_() % damage_one_in == 0) {
+        const auto& piece = receive.pieces[random_() % receive.pieces.size()];
+        piece[random_() % piece.size()] ^= std::byte{1};
+    }
     ++completed;
     const bool fails = fail_one_in != 0 && random_() % fail_one_in == 0;
     receiver->ended_.push_back({id, fails ? TransferEnd::failed : TransferEnd::complete});

@@ -27,6 +27,8 @@ class CarrierWorld {
     void silence(std::uint32_t left, std::uint32_t right) { silent_.insert(std::minmax(left, right)); }
     /// One in so many transfers fails; 0: none.
     std::uint32_t fail_one_in{0};
+    /// One in so many arrives with a wrong byte; 0: none.
+    std::uint32_t damage_one_in{0};
     /// Called before memory of a receive is written to.
     std::function<void(std::uint32_t rank, std::byte* at)> on_write;
     std::uint64_t completed{0};
