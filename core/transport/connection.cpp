@@ -12,9 +12,9 @@ namespace phoenix {
 
 namespace {
 
-constexpr std::size_t expected_max = 512U << 10;
+constexpr std::size_t expected_max = 512U << 10;  // a piece, as hubs usually cut them
 
-}
+}  // namespace
 
 Connection::Connection(EventLoop& loop, Link& link, std::uint32_t stream, FileDescriptor socket)
     : loop_(loop), link_(link), stream_(stream), socket_(std::move(socket)) {

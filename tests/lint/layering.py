@@ -49,6 +49,7 @@ THIRD_PARTY = {
     "boost/context/": ["core/runtime/fiber"],
     "png.h": ["examples/"],
     "xxhash.h": ["core/", "tools/pflight/selftest/", "examples/", "bench/"],
+    "xxh_x86dispatch.h": ["core/transport/piece_digest.cpp"],
     "fmt/": ["core/", "mpi/", "tools/", "examples/", "bench/", "tests/"],
     "tl/expected.hpp": ["core/", "mpi/", "tools/", "tests/"],
     "spdlog/": ["core/base/log", "tools/"],
