@@ -1,18 +1,18 @@
 /// States that travel over real links, through a proxy that damages them.
 
 #include "transport/hub.hpp"
+#include "unit/runtime/damaging_proxy.hpp"
 #include "unit/runtime/port_node.hpp"
-#include "unit/transport/cutting_proxy.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <gtest/gtest.h>
-#include <poll.h>
 
 namespace phoenix {
 namespace {
 
 using testing_tools::commit_sample;
-using testing_tools::CuttingProxy;
+using testing_tools::DamagingProxy;
 using testing_tools::PortNodeFixture;
 
 /// What PortProcess does with the frames of a state, for one domain.
@@ -78,7 +78,7 @@ TEST(StateOnItsWay, WhatArrivesDamagedIsNotExecutedAndComesAgain) {
     constexpr std::uint64_t particles = 1 << 20;
     StateNode one{0};
     StateNode two{1};
-    CuttingProxy proxy{two.hub->address(), {}};
+    DamagingProxy proxy{two.hub->address()};
     // VNode 0 of node 0, with eight MiB of particles.
     commit_sample(one.node, 0);
     VNodeRecord& record = one.node.context.vnode_record(*one.node.domain, 0);
