@@ -102,7 +102,7 @@ void CarriedTransport::allow(NodeId node, bool allowed) {
 std::vector<NodeId> CarriedTransport::peers() const { return base_->peers(); }
 
 void CarriedTransport::resume(NodeId peer) {
-    resumed_.push_back(peer);
+    resumed_ = true;
     base_->resume(peer);
 }
 
@@ -124,19 +124,24 @@ std::size_t CarriedTransport::poll(int timeout_ms) {
         ended(*transfer);
         ++handled;
     }
-    for (const NodeId node : std::exchange(resumed_, {})) {
-        std::vector<std::uint64_t> numbers;
-        if (const auto found = peers_.find(node); found != peers_.end())
-            for (const auto& [number, frame] : found->second.awaited)
-                if (frame.transfer == 0 && !frame.arrived) numbers.push_back(number);
-        for (const std::uint64_t number : numbers)
-            if (!make_room(node, number)) break;
-    }
+    if (handled > 0 || std::exchange(resumed_, false)) ask_again();
     for (auto& [node, peer] : peers_)
         if (!peer.told) say_here(node, peer);
     look_at_deadlines();
     base_->flush();
     return handled;
+}
+
+// Whoever had no room may have waited for something that has come by the base meanwhile, and not for resume().
+void CarriedTransport::ask_again() {
+    std::vector<std::pair<NodeId, std::uint64_t>> waiting;
+    for (const auto& [node, peer] : peers_)
+        for (const auto& [number, frame] : peer.awaited)
+            if (frame.transfer == 0 && !frame.arrived) waiting.emplace_back(node, number);
+    for (const auto& [node, number] : waiting) {
+        const auto peer = peers_.find(node);
+        if (peer != peers_.end() && peer->second.awaited.count(number) != 0) make_room(node, number);
+    }
 }
 
 // ---- what we say to each other -----------------------------------------------------------------------------------
@@ -247,10 +252,10 @@ void CarriedTransport::take_offer(NodeId from, const WordHead& head, std::span<c
     frame.size = head.size;
     frame.checked = head.tag != 0;
     peers_[from].awaited.emplace(head.number, std::move(frame));
-    (void)make_room(from, head.number);
+    make_room(from, head.number);
 }
 
-bool CarriedTransport::make_room(NodeId from, std::uint64_t number) {
+void CarriedTransport::make_room(NodeId from, std::uint64_t number) {
     // A copy: the owner may end the link, and with it what we know of the frame.
     const Awaited asked = peers_[from].awaited[number];
     const Landing landing = owner_.place(from, asked.incoming());
@@ -259,9 +264,9 @@ bool CarriedTransport::make_room(NodeId from, std::uint64_t number) {
         peer == peers_.end() ? std::map<std::uint64_t, Awaited>::iterator{} : peer->second.awaited.find(number);
     if (peer == peers_.end() || found == peer->second.awaited.end()) {
         if (landing.address() != nullptr) owner_.withdrawn(from, landing.address());
-        return false;
+        return;
     }
-    if (landing.kind() == Landing::Kind::later) return true;
+    if (landing.kind() == Landing::Kind::later) return;
     Awaited& frame = found->second;
     frame.place = landing.address();
     if (landing.kind() == Landing::Kind::scattered) frame.places = landing.places(frame.size);
@@ -273,7 +278,6 @@ bool CarriedTransport::make_room(NodeId from, std::uint64_t number) {
     carrier_->receive(frame.transfer, peer->second.place ? peer->second.place->rank : 0, ++last_tag_,
                       {{at, frame.size}});
     say(from, {Word::clear, 0, 0, last_tag_, number, 0});
-    return true;
 }
 
 void CarriedTransport::take_withdraw(NodeId from, std::uint64_t number) {

@@ -166,8 +166,9 @@ class CarriedTransport final : public Transport, private TransportEvents {
     void offer(NodeId node, Peer& peer, const Outgoing& outgoing, std::uint64_t size);
     void send_by_base(NodeId node, const Offered& frame);
     void take_offer(NodeId from, const WordHead& head, std::span<const std::byte> payload);
-    /// Asks the owner for room. False if the link ended by it.
-    bool make_room(NodeId from, std::uint64_t number);
+    /// Asks the owner for room.
+    void make_room(NodeId from, std::uint64_t number);
+    void ask_again();
     void take_clear(NodeId from, std::uint64_t number, std::uint32_t tag);
     void take_withdraw(NodeId from, std::uint64_t number);
     void take_withdrawn(NodeId from, std::uint64_t number);
@@ -199,7 +200,7 @@ class CarriedTransport final : public Transport, private TransportEvents {
     std::unordered_map<std::uint64_t, Transfer> transfers_;
     std::uint64_t last_transfer_{0};
     std::uint32_t last_tag_{0};
-    std::vector<NodeId> resumed_;
+    bool resumed_{false};
 };
 
 }  // namespace phoenix

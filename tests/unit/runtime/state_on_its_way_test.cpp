@@ -1,5 +1,6 @@
 /// States that travel over real links, through a proxy that damages them.
 
+#include "base/clock.hpp"
 #include "transport/hub.hpp"
 #include "unit/runtime/damaging_proxy.hpp"
 #include "unit/runtime/port_node.hpp"
@@ -7,9 +8,13 @@
 #include <algorithm>
 #include <functional>
 #include <gtest/gtest.h>
+#include <stdexcept>
 
 namespace phoenix {
 namespace {
+
+/// Longer than anything takes on a loaded machine.
+constexpr std::uint64_t patience_ns = 20'000'000'000;
 
 using testing_tools::commit_sample;
 using testing_tools::DamagingProxy;
@@ -90,7 +95,9 @@ TEST(StateOnItsWay, WhatArrivesDamagedIsNotExecutedAndComesAgain) {
     one.node.wish(0, 1);
     one.node.give_to_port(0);
     const auto run = [&](const std::function<bool()>& done) {
+        const std::uint64_t end = boot_time_ns() + patience_ns;
         while (!done()) {
+            if (boot_time_ns() > end) throw std::runtime_error{"what was waited for did not come"};
             for (StateNode* const side : {&one, &two}) {
                 side->node.work();
                 (void)side->hub->poll(1);
