@@ -65,9 +65,14 @@ tl::expected<void, Failure> PortProcess::open() {
     }
     links_.use(*transport_);
     ControlHeader& header = context_.header();
+    // Two may be started, by mpirun and by the agent that waited for it in vain: one serves.
+    std::uint32_t seen = header.port.load(std::memory_order_acquire);
+    do {
+        if (seen != 0 && context_.is_port(seen - 1) && identity_of(context_.segment().member(seen - 1)).alive())
+            return refusal(Errc::refused, "Another port serves this node.");
+    } while (!header.port.compare_exchange_weak(seen, context_.slot + 1, std::memory_order_acq_rel));
     header.port_addresses[context_.node().value].store(packed_port_address(transport_->address()),
                                                        std::memory_order_release);
-    header.port.store(context_.slot + 1, std::memory_order_release);
     context_.ring_all();
     const std::uint64_t now = boot_time_ns();
     without_link_since_ns_.fill(now);
@@ -75,7 +80,11 @@ tl::expected<void, Failure> PortProcess::open() {
 }
 
 tl::expected<void, Failure> PortProcess::run() {
-    if (auto opened = open(); !opened) return opened;
+    if (auto opened = open(); !opened) {
+        if (opened.error().code != Errc::refused) return opened;
+        leave_job(context_);
+        return {};
+    }
     service_ = std::make_unique<Service>(context_);
     while (!over())
         if (!work()) wait();

@@ -24,7 +24,7 @@ class PortProcess final : public TransportEvents {
   public:
     /// @param carrier  None: all goes over TCP.
     PortProcess(MemberContext context, std::unique_ptr<Carrier> carrier);
-    /// Until the job is over everywhere.
+    /// Until the job is over everywhere; at once if the node has a port that lives.
     /// @error system  No address to listen at.
     [[nodiscard]] tl::expected<void, Failure> run();
 

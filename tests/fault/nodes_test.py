@@ -199,6 +199,21 @@ class Nodes(NodesTest):
         self.assert_nothing_left(pids)
 
 
+    def test_a_second_port_of_a_node_goes_away(self):
+        go = self.folder / "go"
+        job, pids = self.start_job(MEMBER, "attach", "barrier", SAY, f"await={go}", "leave")
+        entries = pathlib.Path(f"/proc/{self.ports[1]}/environ").read_bytes().split(b"\0")
+        environment = dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
+        second = subprocess.run([PFLIGHT, "port"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=PATIENCE, check=False)
+        self.assertEqual((second.returncode, second.stdout, second.stderr), (0, "", ""))
+        self.assertEqual(state_of(self.ports[1]), "S")
+        go.touch()
+        self.assertEqual(self.wait(job), 0)
+        self.assertNotIn("started anew", self.output())
+        self.assert_nothing_left(pids)
+
+
 class Signals(NodesTest):
     def test_ctrl_c_ends_everything_and_leaves_nothing(self):
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):

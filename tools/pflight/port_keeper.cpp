@@ -45,7 +45,7 @@ bool PortKeeper::adopt() {
     const std::uint32_t port = agent_.segment().header().port.load(std::memory_order_acquire);
     if (port == 0) return false;
     const MemberIdentity who = identity_of(agent_.segment().member(port - 1));
-    if (!who.attached()) return false;
+    if (!who.attached() || !who.alive() || who.process == identity_) return false;
     has_started(who.process);
     return true;
 }
@@ -107,6 +107,8 @@ std::optional<EndOrder> PortKeeper::look(bool needed) {
             if (&agent_.segment().member(slot) == mine) audience_.process_ended(slot, boot_time_ns(), how);
     }
     handle_ = ProcessHandle{};
+    // One that mpirun has started after all was there first.
+    if (needed && adopt()) return std::nullopt;
     switch (judge_port_end(needed, in_order, started_ - 1)) {
         case PortEnd::is_the_end: return std::nullopt;
         case PortEnd::start_anew: break;

@@ -16,12 +16,12 @@ struct TransportDamage : Pair {
     static constexpr std::size_t size = 4 << 20;
     std::vector<std::byte> payload = pattern(7, size);
     std::vector<std::byte> place = std::vector<std::byte>(size);
-    std::unique_ptr<CuttingProxy> proxy_;
+    std::unique_ptr<CuttingProxy> proxy;
 
     void SetUp() override {
         one_ = std::make_unique<Node>(1);
         two_ = std::make_unique<Node>(2);
-        proxy_ = std::make_unique<CuttingProxy>(two_->hub->address(), CuttingProxy::Options{});
+        proxy = std::make_unique<CuttingProxy>(two_->hub->address(), CuttingProxy::Options{});
         two_->events.on_place = [this](NodeId, const Incoming&) {
             const std::span all{place};
             return Landing::scattered(std::array{all.first(1000), all.subspan(1000)});
@@ -29,7 +29,7 @@ struct TransportDamage : Pair {
         join(1);
     }
     void join(std::size_t time) {
-        one_->connect_at(two_->id(), proxy_->address());
+        one_->connect_at(two_->id(), proxy->address());
         ASSERT_TRUE(run([&] { return one_->events.connects.size() == time && two_->events.connects.size() == time; }));
     }
     void send(bool checked) {
@@ -41,10 +41,10 @@ struct TransportDamage : Pair {
 TEST_F(TransportDamage, APieceThatArrivesDamagedIsCountedAndItsFrameNotDelivered) {
     for (std::size_t time = 1; time <= 3; ++time) {
         SCOPED_TRACE(time);
-        proxy_->damage_once();
+        proxy->damage_once();
         send(true);
         ASSERT_TRUE(run([&] { return one_->events.losses.size() == time && two_->events.losses.size() == time; }));
-        ASSERT_TRUE(proxy_->has_damaged());
+        ASSERT_TRUE(proxy->has_damaged());
         EXPECT_EQ(two_->hub->damaged_pieces(), time);
         EXPECT_EQ(one_->hub->damaged_pieces(), 0U);
         for (const Node* const node : {one_.get(), two_.get()})
@@ -62,10 +62,10 @@ TEST_F(TransportDamage, APieceThatArrivesDamagedIsCountedAndItsFrameNotDelivered
 
 // What the digest costs is for those who ask for it.
 TEST_F(TransportDamage, AFrameThatIsNotCheckedArrivesAsItIs) {
-    proxy_->damage_once();
+    proxy->damage_once();
     send(false);
     ASSERT_TRUE(run([&] { return two_->events.frames.size() == 1; }));
-    EXPECT_TRUE(proxy_->has_damaged());
+    EXPECT_TRUE(proxy->has_damaged());
     EXPECT_FALSE(place == payload);
     EXPECT_EQ(two_->hub->damaged_pieces(), 0U);
 }

@@ -151,7 +151,8 @@ TEST_F(TransportScatter, BothLanesReadIntoPlacesAndALatePlaceIsCopiedInto) {
     connect();
     std::mt19937 random{11};
     for (const bool late : {false, true}) {
-        for (const auto& [lane, total] : {std::pair{Lane::bulk, std::size_t{9} << 20}, {Lane::prompt, 60'000}}) {
+        for (const Lane lane : {Lane::bulk, Lane::prompt}) {
+            const std::size_t total = lane == Lane::bulk ? std::size_t{9} << 20 : 60'000;
             SCOPED_TRACE(testing::Message() << "late " << late << ", bytes " << total);
             std::vector<std::size_t> sizes;
             for (std::size_t left = total; left > 0; left -= sizes.back())
