@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <new>
 #include <sys/epoll.h>
 #include <unistd.h>
 #include <utility>
@@ -271,7 +272,12 @@ void CarriedTransport::make_room(NodeId from, std::uint64_t number) {
     frame.place = landing.address();
     if (landing.kind() == Landing::Kind::scattered) frame.places = landing.places(frame.size);
     const bool direct = landing.kind() == Landing::Kind::here;
-    if (!direct) frame.own = std::make_shared_for_overwrite<std::byte[]>(frame.size);
+    if (!direct) frame.own.reset(new (std::nothrow) std::byte[frame.size]);
+    if (!direct && frame.own == nullptr) {
+        // By the base it needs less at a time.
+        receive_failed(from, number);
+        return;
+    }
     std::byte* const at = direct ? frame.place : frame.own.get();
     frame.transfer = ++last_transfer_;
     transfers_[frame.transfer] = {from, number, true, false, frame.size, direct ? at : nullptr, frame.own};

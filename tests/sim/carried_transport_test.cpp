@@ -306,5 +306,60 @@ TEST(CarriedTransportSimulation, DeathsAndCutsOfTheBaseBesides) {
     EXPECT_GT(sum.cancelled, 200U);
 }
 
+/// Takes what comes, and counts how links end.
+class Witness final : public TransportEvents {
+  public:
+    void connected(NodeId, SessionId) override { ++connects; }
+    Landing place(NodeId, const Incoming&) override { return Landing::transient(); }
+    void frame(NodeId, const Incoming&, std::span<const std::byte>) override { ++frames; }
+    void withdrawn(NodeId, std::byte*) override {}
+    void acknowledged(NodeId, std::uint64_t) override { ADD_FAILURE(); }
+    void link_lost(NodeId, LinkEnd reason, std::string_view) override { violations += reason == LinkEnd::violated; }
+    void peer_restarted(NodeId) override {}
+    void refused(const Refusal&) override {}
+    std::uint64_t connects{0};
+    std::uint64_t frames{0};
+    std::uint64_t violations{0};
+};
+
+TEST(CarriedTransportSimulation, WhoeverSpeaksNonsenseLosesTheLinkAndNothingElseHappens) {
+    std::mt19937_64 random{5};
+    SimulatedNetwork network{{.seed = 5}};
+    CarrierWorld world{5};
+    Witness here;
+    Witness there;
+    CarriedTransport transport{
+        world.start(), here, {.size_min = carried_from, .now_ns = [&] { return network.now_ns(); }}};
+    transport.use(network.start(NodeId{0}, transport.of_base()));
+    const auto stranger = network.start(NodeId{1}, there);
+    const auto settle = [&] {
+        for (bool busy = true; busy;) {
+            busy = network.step();
+            busy = transport.poll(0) + stranger->poll(0) > 0 || busy;
+        }
+    };
+    for (int round = 0; round < 3000; ++round) {
+        if (stranger->status(NodeId{0}).state == LinkState::absent) {
+            ASSERT_TRUE(stranger->connect(NodeId{0}, ""));
+            settle();
+        }
+        // Words that begin as ours do, with small numbers, sizes that no memory has, and any bytes.
+        std::array<std::uint64_t, 8> head{};
+        for (auto& word : head) word = random() % 3 == 0 ? random() : random() % 4;
+        auto bytes = std::as_writable_bytes(std::span{head});
+        bytes[0] = static_cast<std::byte>(random() % 9);
+        const std::array<std::span<const std::byte>, 1> payload{bytes.first(random() % 4)};
+        if (random() % 3 != 0) bytes[1] = static_cast<std::byte>(payload[0].size());
+        (void)stranger->send(NodeId{0}, {.type = CarriedTransport::own_type,
+                                         .head = bytes.first(random() % 4 == 0 ? random() % 65 : 24),
+                                         .pieces = payload,
+                                         .copy = true});
+        settle();
+    }
+    EXPECT_GT(here.violations, 100U);
+    EXPECT_GE(here.connects, here.violations);
+    EXPECT_EQ(here.frames, 0U);
+}
+
 }  // namespace
 }  // namespace phoenix::sim
