@@ -130,7 +130,7 @@ class Link {
     // link_send.cpp
     [[nodiscard]] bool pump(std::uint32_t stream);
     void push_segment(Connection& connection, const SegmentLog::Numbered& next);
-    void push_record(Connection& connection, RecordKind kind, std::uint16_t type, std::uint64_t number);
+    void push_record(Connection& connection, WireKind kind, std::uint16_t type, std::uint64_t number);
     void push_position(Connection& connection, std::uint64_t received);
     [[nodiscard]] bool write(Connection& connection);
     [[nodiscard]] Accepted stamp() noexcept;

@@ -67,38 +67,38 @@ void Link::take_records(Connection& connection) {
 void Link::take_record(Connection& connection) {
     const RecordHeader header = connection.records->header();
     const bool control = connection.stream() == control_stream;
-    if (header.kind == RecordKind::frame && !control) {
+    if (header.kind == WireKind::frame && !control) {
         take_frame(connection);
         return;
     }
     connection.records->consume();
     switch (header.kind) {
-        case RecordKind::position:
+        case WireKind::position:
             if (control) break;
             // Who is behind has not got what it accepted; so first the position.
             take_position(connection, header.number);
             static_cast<void>(!ended_ && take_accepted(header.accepted));
             return;
-        case RecordKind::heartbeat:
+        case WireKind::heartbeat:
             if (!control) break;
             unanswered_beats_ = 0;
             control_repair_.attempts = 0;
             static_cast<void>(take_accepted(header.accepted));
             return;
-        case RecordKind::acknowledgement:
+        case WireKind::acknowledgement:
             if (control) break;
             static_cast<void>(take_accepted(header.accepted));
             return;
-        case RecordKind::goodbye: {
+        case WireKind::goodbye: {
             if (!control) break;
             const auto reason = static_cast<LinkEnd>(header.type);
             end(name_of(reason) == "unknown" ? LinkEnd::closed : reason,
                 fmt::format("Node {} has ended the link ({}).", peer_.value, name_of(reason)), {.peer = false});
             return;
         }
-        case RecordKind::frame:
-        case RecordKind::piece:
-        case RecordKind::checked_piece: break;
+        case WireKind::frame:
+        case WireKind::piece:
+        case WireKind::checked_piece: break;
     }
     violated("a record of a kind that has no place there");
 }
@@ -156,13 +156,13 @@ void Link::take_pieces(Connection& connection) {
 bool Link::begin_piece(Connection& connection) {
     PieceReader& reader = *connection.pieces;
     const PieceHeader& header = reader.header();
-    if (header.kind == RecordKind::position) {
+    if (header.kind == WireKind::position) {
         take_position(connection, header.number);
         if (ended_ || !take_accepted(header.accepted)) return false;
         reader.skip();
         return true;
     }
-    const bool piece = header.kind == RecordKind::piece || header.kind == RecordKind::checked_piece;
+    const bool piece = header.kind == WireKind::piece || header.kind == WireKind::checked_piece;
     if (!piece || header.number != streams_[connection.stream()].received + 1) {
         violated("a piece is not the next one");
         return false;

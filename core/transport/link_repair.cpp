@@ -141,13 +141,13 @@ void Link::beat() {
     heartbeat_at_ns_ = now() + host_.options().heartbeat_period_ms * ns_per_ms;
     if (control_ == nullptr || control_->blocked() || unanswered_beats_ >= unanswered_beats_max) return;
     ++unanswered_beats_;
-    push_record(*control_, RecordKind::heartbeat, 0, 0);
+    push_record(*control_, WireKind::heartbeat, 0, 0);
     static_cast<void>(write(*control_));
 }
 
 void Link::say_goodbye(LinkEnd reason) {
     if (control_->blocked()) return;
-    push_record(*control_, RecordKind::goodbye, static_cast<std::uint16_t>(reason), 0);
+    push_record(*control_, WireKind::goodbye, static_cast<std::uint16_t>(reason), 0);
     if (control_->write() != WriteQueue::Outcome::written) return;
     // Closing with bytes unread makes the kernel reset the connection and drop the word.
     std::array<std::byte, 1024> unread;

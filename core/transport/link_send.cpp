@@ -47,7 +47,7 @@ void Link::push_segment(Connection& connection, const SegmentLog::Numbered& next
     const RetainedFrame& frame = *next.segment.frame;
     if (connection.stream() == 0) {
         std::array<std::byte, sizeof(RecordHeader) + frame_head_max> bytes;
-        const RecordHeader header{RecordKind::frame,   frame.head_size, frame.type,
+        const RecordHeader header{WireKind::frame,     frame.head_size, frame.type,
                                   next.segment.length, frame.number,    stamp()};
         std::memcpy(bytes.data(), &header, sizeof header);
         std::memcpy(bytes.data() + sizeof header, frame.head.data(), frame.head_size);
@@ -55,7 +55,7 @@ void Link::push_segment(Connection& connection, const SegmentLog::Numbered& next
         return;
     }
     PieceHeader header{};
-    header.kind = RecordKind::piece;
+    header.kind = WireKind::piece;
     header.head_size = frame.head_size;
     header.type = frame.type;
     header.length = next.segment.length;
@@ -66,7 +66,7 @@ void Link::push_segment(Connection& connection, const SegmentLog::Numbered& next
     header.accepted = stamp();
     header.head = frame.head;
     if (frame.checked) {
-        header.kind = RecordKind::checked_piece;
+        header.kind = WireKind::checked_piece;
         // Now, so that the kernel finds in the cache what it copies next.
         std::vector<iovec> parts(frame.pieces.size() + 1);
         parts.resize(frame.gather(header.offset, header.length, parts));
@@ -75,7 +75,7 @@ void Link::push_segment(Connection& connection, const SegmentLog::Numbered& next
     connection.queue.push(std::as_bytes(std::span{&header, 1}), next.segment);
 }
 
-void Link::push_record(Connection& connection, RecordKind kind, std::uint16_t type, std::uint64_t number) {
+void Link::push_record(Connection& connection, WireKind kind, std::uint16_t type, std::uint64_t number) {
     if (!connection.queue.has_room()) return;
     const RecordHeader header{kind, 0, type, 0, number, accepted_};
     connection.queue.push(std::as_bytes(std::span{&header, 1}));
@@ -84,12 +84,12 @@ void Link::push_record(Connection& connection, RecordKind kind, std::uint16_t ty
 void Link::push_position(Connection& connection, std::uint64_t received) {
     if (connection.stream() == 0) {
         const Accepted accepted = stamp();
-        const RecordHeader header{RecordKind::position, 0, 0, 0, received, accepted};
+        const RecordHeader header{WireKind::position, 0, 0, 0, received, accepted};
         connection.queue.push(std::as_bytes(std::span{&header, 1}));
         return;
     }
     PieceHeader header{};
-    header.kind = RecordKind::position;
+    header.kind = WireKind::position;
     header.number = received;
     header.accepted = accepted_;
     connection.queue.push(std::as_bytes(std::span{&header, 1}));
@@ -127,7 +127,7 @@ void Link::acknowledge() {
         host_.loop().wake_at(acknowledge_at_ns_);
     }
     if (!many && now() < acknowledge_at_ns_) return;
-    push_record(*prompt.connection, RecordKind::acknowledgement, 0, 0);
+    push_record(*prompt.connection, WireKind::acknowledgement, 0, 0);
     static_cast<void>(stamp());
     static_cast<void>(write(*prompt.connection));
 }

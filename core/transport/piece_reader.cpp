@@ -70,7 +70,7 @@ void PieceReader::begin() noexcept {
 }
 
 bool PieceReader::sound() const noexcept {
-    return header_.kind != RecordKind::checked_piece || piece_digest(header_, places_) == header_.digest;
+    return header_.kind != WireKind::checked_piece || piece_digest(header_, places_) == header_.digest;
 }
 
 void PieceReader::advance() noexcept {

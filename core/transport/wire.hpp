@@ -64,11 +64,11 @@ static_assert(sizeof(ProofMessage) == 48);
 /// Numbers accepted by the sender of a record, by lane: all frames up to and with these.
 using Accepted = std::array<std::uint64_t, lane_count>;
 
-enum class RecordKind : std::uint8_t { frame = 1, piece, position, heartbeat, acknowledgement, goodbye, checked_piece };
+enum class WireKind : std::uint8_t { frame = 1, piece, position, heartbeat, acknowledgement, goodbye, checked_piece };
 
 /// Control connections and stream 0. Behind it head and payload of a frame.
 struct RecordHeader {
-    RecordKind kind;             //  0
+    WireKind kind;               //  0
     std::uint8_t head_size;      //  1
     std::uint16_t type;          //  2  of a frame; LinkEnd of a goodbye
     std::uint32_t payload_size;  //  4
@@ -79,7 +79,7 @@ static_assert(sizeof(RecordHeader) == 32);
 
 /// Streams 1 and up. Behind it `length` bytes of payload. Each piece says all of its frame: any may come first.
 struct PieceHeader {
-    RecordKind kind;         //   0  piece, checked_piece or position
+    WireKind kind;           //   0  piece, checked_piece or position
     std::uint8_t head_size;  //   1
     std::uint16_t type;      //   2
     std::uint32_t length;    //   4

@@ -73,7 +73,7 @@ TEST_F(TransportDamage, AFrameThatIsNotCheckedArrivesAsItIs) {
 TEST(PieceDigest, DependsOnEveryByteOfHeaderAndPayloadAndNotOnHowThePayloadLies) {
     std::vector<std::byte> payload = pattern(3, 1500);
     PieceHeader header{};
-    header.kind = RecordKind::checked_piece;
+    header.kind = WireKind::checked_piece;
     header.length = 1500;
     const auto digest = [&](std::size_t split) {
         const std::array parts{iovec{payload.data(), split}, iovec{payload.data() + split, payload.size() - split}};

@@ -270,7 +270,7 @@ std::vector<std::byte> record_bytes(std::mt19937& random, bool piece) {
     for (std::uint64_t number = 1, count = draw(random, 6); number <= count; ++number) {
         if (piece) {
             PieceHeader header{};
-            header.kind = number == 1 ? RecordKind::position : RecordKind::piece;
+            header.kind = number == 1 ? WireKind::position : WireKind::piece;
             header.length = draw(random, 2000);
             header.number = number - 1;
             header.frame = 1 + draw(random, 3);
@@ -279,8 +279,8 @@ std::vector<std::byte> record_bytes(std::mt19937& random, bool piece) {
             if (number > 1) bytes.resize(bytes.size() + header.length);
         } else {
             RecordHeader header{};
-            header.kind = number == 1 ? RecordKind::position : static_cast<RecordKind>(1 + draw(random, 6));
-            header.payload_size = header.kind == RecordKind::frame ? draw(random, 2000) : 0;
+            header.kind = number == 1 ? WireKind::position : static_cast<WireKind>(1 + draw(random, 6));
+            header.payload_size = header.kind == WireKind::frame ? draw(random, 2000) : 0;
             header.number = number - 1;
             add(header);
             bytes.resize(bytes.size() + header.payload_size);

@@ -293,7 +293,7 @@ TEST_F(TransportLink, BeatsOncePerPeriodAndNotForEverToAPeerThatDoesNotAnswer) {
     EXPECT_EQ(beats_after(30), 8U);
     EXPECT_EQ(node.hub->status(NodeId{3}).state, LinkState::up);
     EXPECT_GE(node.hub->status(NodeId{3}).silent_ns, 30'000'000'000U);
-    const RecordHeader answer{RecordKind::heartbeat, 0, 0, 0, 0, {}};
+    const RecordHeader answer{WireKind::heartbeat, 0, 0, 0, 0, {}};
     peer.say(std::as_bytes(std::span{&answer, 1}));
     ASSERT_TRUE(run_until({&node}, [&] { return node.hub->status(NodeId{3}).silent_ns == 0; }));
     EXPECT_EQ(beats_after(3), 11U);

@@ -19,7 +19,7 @@ constexpr NodeId peer{2};
 
 PieceHeader piece_of(std::uint64_t size, std::uint64_t offset, std::uint64_t length) {
     PieceHeader piece{};
-    piece.kind = RecordKind::piece;
+    piece.kind = WireKind::piece;
     piece.frame = 1;
     piece.size = size;
     piece.offset = offset;
