@@ -1,4 +1,4 @@
-// Of its own, because transport/wire.hpp and messaging/record.hpp each have a RecordKind.
+/// Of its own, so that what the tests of the transport share stays apart from what those of the runtime do.
 
 #include "unit/runtime/damaging_proxy.hpp"
 
