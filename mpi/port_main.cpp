@@ -2,6 +2,7 @@
 /// that it must know comes by environment, one entry of a list for each node, in the order of ranks.
 
 #include "carrier.hpp"
+#include "control/attachment.hpp"
 #include "launch.hpp"
 #include "runtime/port.hpp"
 
@@ -47,8 +48,8 @@ int main() {
     }
     const std::size_t rank = number(rank_text, 10);
     // One thread yet.
-    setenv("PHOENIX_JOB", (variable("PHOENIX_JOB") + "." + rank_text).c_str(), 1);
-    setenv("PHOENIX_AGENT", entry(variable("PHOENIX_PORT_AGENTS"), rank).c_str(), 1);
+    setenv(phoenix::job_variable, (variable(phoenix::job_variable) + "." + rank_text).c_str(), 1);
+    setenv(phoenix::agent_variable, entry(variable("PHOENIX_PORT_AGENTS"), rank).c_str(), 1);
     setenv(phoenix::port_address_variable, entry(variable("PHOENIX_PORT_ADDRESSES"), rank).c_str(), 1);
     const int status = phoenix::run_port([world] { return phoenix::mpi::make_carrier(world); });
     // Without MPI_Finalize, which waits for ranks that may be dead; and whatever MPI's threads are doing.

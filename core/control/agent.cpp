@@ -102,7 +102,7 @@ void Agent::serve() const noexcept {
 std::vector<std::pair<std::string, std::string>> Agent::environment() const {
     return {{job_variable, segment_.job_id()},
             {agent_variable, socket_name_},
-            {secret_variable, secret_text(segment_.header())}};
+            {secret_variable, secret_text(segment_.header().secret)}};
 }
 
 }  // namespace phoenix

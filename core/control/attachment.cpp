@@ -167,9 +167,9 @@ std::string job_id_of_namespace(std::string_view name) {
 
 }  // namespace
 
-std::string secret_text(const ControlHeader& header) {
+std::string secret_text(const std::array<std::uint8_t, 32>& secret) {
     std::string text;
-    for (const std::uint8_t byte : header.secret) text += fmt::format("{:02x}", byte);
+    for (const std::uint8_t byte : secret) text += fmt::format("{:02x}", byte);
     return text;
 }
 

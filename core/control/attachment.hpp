@@ -39,7 +39,7 @@ struct JobAccess {
 [[nodiscard]] tl::expected<JobAccess, Failure> attach_or_found();
 
 /// Hexadecimal form of a job's secret.
-[[nodiscard]] std::string secret_text(const ControlHeader& header);
+[[nodiscard]] std::string secret_text(const std::array<std::uint8_t, 32>& secret);
 /// True if `text` is the job's secret. Takes the same time wherever they differ.
 [[nodiscard]] bool secret_matches(const ControlHeader& header, std::string_view text) noexcept;
 

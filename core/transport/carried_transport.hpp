@@ -63,7 +63,7 @@ class CarriedTransport final : public Transport, private TransportEvents {
     void use(std::unique_ptr<Transport> base);
 
     [[nodiscard]] CarriedStatus carried(NodeId peer) const;
-    /// For operators and tests: with `false` nothing is carried to `peer` until it is called with `true`.
+    /// For tests: with `false` nothing is carried to `peer` until it is called with `true`.
     void allow(NodeId peer, bool allowed);
 
     [[nodiscard]] tl::expected<void, Failure> connect(NodeId peer, std::string_view address) override;

@@ -149,6 +149,21 @@ class Between(unittest.TestCase):
         self.assertIsNone(job.poll(), self.text("err"))
         self.assertEqual(self.finish(job), expected)
 
+    def test_a_port_that_dies_at_once_delays_nobody(self):
+        """Those in MPI_Init with it may stay there for ever; the node's next port is started at once."""
+        words = [PLATE, "--size", "96x96", "--vnodes", "8", "--steps", "2000", "--digest"]
+        expected = self.alone(*words)
+        seconds = {}
+        for where, rank in (("DIES_IN_INIT", "none"), ("DIES_IN_INIT", "0"), ("DIES_IN_INIT", "1"), ("DIES_BEFORE_IT_SERVES", "0"),
+                            ("DIES_BEFORE_IT_SERVES", "1")):
+            with self.subTest(where=where, rank=rank):
+                began = time.monotonic()
+                job = self.start(*BETWEEN, "--progress", "never", *words, environment={"LD_PRELOAD": STUCK_MPI, where: rank})
+                self.assertEqual(self.finish(job), expected)
+                seconds[rank] = time.monotonic() - began
+                # An agent waits long for a port that does not come at all; one that has come and died is no such.
+                self.assertLess(seconds[rank], 20 * seconds["none"])
+
     def test_a_killed_port_is_followed_by_one_without_mpi(self):
         expected = self.alone(*LONG)
         job = self.start(*BETWEEN, *LARGE_MOVES, "--progress", "never", *LONG)

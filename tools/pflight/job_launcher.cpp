@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "control/agent.hpp"
+#include "control/attachment.hpp"
 #include "pflight/launcher.hpp"
 #include "pflight/program.hpp"
 #include "pflight/supervisor.hpp"
@@ -80,7 +81,7 @@ tl::expected<void, Failure> JobLauncher::start_nodes() {
     order.settings = options_.settings;
     order.respawn = options_.respawn;
     order.awaits_port = options_.mpi_between;
-    for (const std::uint8_t byte : *secret) secret_ += fmt::format("{:02x}", byte);
+    secret_ = secret_text(*secret);
     order.environment = options_.exported;
     const std::uint64_t now = boot_time_ns();
     for (std::uint32_t node = 0; node < options_.nodes; ++node) {

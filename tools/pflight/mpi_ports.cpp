@@ -1,5 +1,6 @@
 #include "pflight/mpi_ports.hpp"
 
+#include "control/attachment.hpp"
 #include "pflight/program.hpp"
 #include "pflight/verdict.hpp"
 #include "runtime/port.hpp"
@@ -34,8 +35,8 @@ MpirunCall call_for_ports(const PortWorld& world, const std::string& program, st
     call.mpirun = world.mpirun;
     call.ranks = static_cast<std::uint32_t>(world.seats.size());
     call.program.path = program;
-    call.program.environment = {{"PHOENIX_JOB", world.job_id},
-                                {"PHOENIX_SECRET", world.secret},
+    call.program.environment = {{job_variable, world.job_id},
+                                {secret_variable, world.secret},
                                 {"PHOENIX_PORT_WORLD", fmt::format("{:x}", number)},
                                 {"PHOENIX_PORT_AGENTS", list_of(world.seats, &PortSeat::agent)},
                                 {"PHOENIX_PORT_ADDRESSES", list_of(world.seats, &PortSeat::listen)}};

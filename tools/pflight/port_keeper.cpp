@@ -75,6 +75,16 @@ void PortKeeper::has_started(ProcessIdentity identity) {
     audience_.process_started(identity.pid, ProcessPurpose::port);
 }
 
+bool PortKeeper::has_lost_one() const noexcept {
+    for (std::uint32_t slot = member_count_max; slot-- > 0;) {
+        const MemberRecord& record = agent_.segment().member(slot);
+        const MemberIdentity who = identity_of(record);
+        const bool port = record.role.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(MemberRole::port);
+        if (port && who.attached() && !who.alive()) return true;
+    }
+    return false;
+}
+
 bool PortKeeper::left_in_order() const noexcept {
     for (std::uint32_t slot = member_count_max; slot-- > 0;) {
         const MemberIdentity who = identity_of(agent_.segment().member(slot));
@@ -86,7 +96,7 @@ bool PortKeeper::left_in_order() const noexcept {
 std::optional<EndOrder> PortKeeper::look(bool needed) {
     if (await_until_ns_ != 0) {
         const bool adopted = adopt();
-        if (!adopted && (!needed || boot_time_ns() < await_until_ns_)) return std::nullopt;
+        if (!adopted && (!needed || (boot_time_ns() < await_until_ns_ && !has_lost_one()))) return std::nullopt;
         await_until_ns_ = 0;
         if (auto own = adopted ? tl::expected<void, Failure>{} : start_own(); !own)
             return EndOrder{Outcome::failed, own.error().code, own.error().sentence, false};

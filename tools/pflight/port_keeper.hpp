@@ -49,6 +49,8 @@ class PortKeeper {
   private:
     [[nodiscard]] tl::expected<void, Failure> start_own();
     [[nodiscard]] bool adopt();
+    /// One has come, and died before it was adopted.
+    [[nodiscard]] bool has_lost_one() const noexcept;
     void has_started(ProcessIdentity identity);
     [[nodiscard]] bool left_in_order() const noexcept;
     void tell_address();

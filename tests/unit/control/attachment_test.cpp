@@ -114,7 +114,7 @@ TEST_F(Attachment, AMemberWithAnotherSecretIsRefused) {
     auto agent = Agent::start({});
     ASSERT_TRUE(agent);
     set_environment(**agent);
-    std::string secret = secret_text((*agent)->segment().header());
+    std::string secret = secret_text((*agent)->segment().header().secret);
     EXPECT_TRUE(secret_matches((*agent)->segment().header(), secret));
     secret.back() = secret.back() == '0' ? '1' : '0';
     EXPECT_FALSE(secret_matches((*agent)->segment().header(), secret));
